@@ -18,6 +18,7 @@
 pub mod error;
 pub mod paper;
 pub mod progress;
+pub mod store;
 pub mod vectors;
 pub mod wire;
 
