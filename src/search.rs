@@ -17,16 +17,8 @@ pub use preference::{Preference, Strategy};
 use std::ops::Range;
 
 use crate::error::Result;
+pub use crate::kernel::Hit;
 use crate::vectors::Vectors;
-
-/// One row of an answer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hit {
-    /// Which row of the source.
-    pub position: usize,
-    /// Higher is better; what it measures is up to the question.
-    pub score: f32,
-}
 
 /// Rows that can be visited in blocks, from several threads at once.
 pub trait RowSource: Sync {

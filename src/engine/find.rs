@@ -95,7 +95,7 @@ fn by_meaning(
     let rows = CollectionRows::open(collection)?;
     let allowed = Allowed { mask: filter_mask(collection, &rows, filter)?, excluded: Vec::new() };
     let hits = best(&rows, &preference, &allowed, limit)?;
-    Ok(hits.into_iter().map(|hit| (rows.row(hit.position), hit.score)).collect())
+    Ok(hits.into_iter().map(|hit| (rows.row(hit.index), hit.score)).collect())
 }
 
 fn describe(collection: &Collection, ranked: &[(RowId, f32)]) -> Result<Vec<Found>> {

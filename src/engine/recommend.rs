@@ -179,7 +179,7 @@ fn chosen(
     if !spread {
         return Ok(hits);
     }
-    let positions: Vec<usize> = hits.iter().map(|hit| hit.position).collect();
+    let positions: Vec<usize> = hits.iter().map(|hit| hit.index).collect();
     Ok(diversify(&hits, &rows.select(&positions)?, request.diversity, request.limit))
 }
 
@@ -190,10 +190,10 @@ fn explain(
     examples: &[Example],
     example_vectors: &Vectors,
 ) -> Result<Vec<Recommendation>> {
-    let paper_rows: Vec<RowId> = hits.iter().map(|hit| rows.row(hit.position)).collect();
+    let paper_rows: Vec<RowId> = hits.iter().map(|hit| rows.row(hit.index)).collect();
     let papers: BTreeMap<RowId, Paper> =
         collection.papers(&paper_rows)?.into_iter().map(|stored| (stored.row, stored.paper)).collect();
-    let vectors = rows.select(&hits.iter().map(|hit| hit.position).collect::<Vec<_>>())?;
+    let vectors = rows.select(&hits.iter().map(|hit| hit.index).collect::<Vec<_>>())?;
     let mut recommendations = Vec::with_capacity(hits.len());
     for ((hit, row), vector) in hits.iter().zip(paper_rows).zip(vectors.rows()) {
         // A paper that was removed since the scan began is no answer any more.

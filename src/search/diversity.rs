@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     fn setting() -> (Vec<Hit>, Vectors) {
-        let hits = [0.9, 0.89, 0.5].iter().enumerate().map(|(position, &score)| Hit { position, score }).collect();
+        let hits = [0.9, 0.89, 0.5].iter().enumerate().map(|(index, &score)| Hit { index, score }).collect();
         (hits, Vectors::normalised(2, vec![1.0, 0.0, 1.0, 0.01, 0.0, 1.0]).expect("rows with a direction"))
     }
 
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn with_diversity_a_near_copy_gives_way() {
         let (hits, vectors) = setting();
-        let positions: Vec<usize> = diversify(&hits, &vectors, 0.5, 2).iter().map(|hit| hit.position).collect();
+        let positions: Vec<usize> = diversify(&hits, &vectors, 0.5, 2).iter().map(|hit| hit.index).collect();
         assert_eq!(positions, [0, 2]);
         assert_eq!(diversify(&hits, &vectors, 1.0, 9).len(), 3);
     }
