@@ -1,3 +1,6 @@
 //! All integration tests in one binary, one module per area.
 
+mod commands;
+mod faults;
 mod layers;
+mod program;
