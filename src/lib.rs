@@ -18,8 +18,10 @@
 pub mod cli;
 pub mod error;
 pub mod output;
+pub mod kernel;
 pub mod paper;
 pub mod progress;
+pub mod search;
 pub mod store;
 pub mod terminal;
 pub mod vectors;

@@ -2,5 +2,6 @@
 
 mod commands;
 mod faults;
+mod kernel;
 mod layers;
 mod program;
