@@ -17,8 +17,8 @@
 
 pub mod cli;
 pub mod error;
-pub mod output;
 pub mod kernel;
+pub mod output;
 pub mod paper;
 pub mod progress;
 pub mod search;

@@ -42,7 +42,11 @@ impl Preference {
             return Ok(Self { queries, n_likes: 1, strategy });
         }
         let mut queries = likes.clone();
-        if likes.is_empty() { queries.clone_from(unlikes) } else { queries.append(unlikes)? }
+        if likes.is_empty() {
+            queries.clone_from(unlikes)
+        } else {
+            queries.append(unlikes)?
+        }
         Ok(Self { queries, n_likes: likes.len(), strategy })
     }
 
@@ -123,7 +127,8 @@ mod tests {
     fn the_average_moves_away_from_what_is_disliked() {
         let plain = Preference::new(&rows(&[[1.0, 0.0]]), &rows(&[]), Strategy::Average).expect("a preference");
         assert_eq!(plain.queries().row(0), &[1.0, 0.0]);
-        let moved = Preference::new(&rows(&[[1.0, 0.0]]), &rows(&[[0.0, 1.0]]), Strategy::Average).expect("a preference");
+        let moved =
+            Preference::new(&rows(&[[1.0, 0.0]]), &rows(&[[0.0, 1.0]]), Strategy::Average).expect("a preference");
         assert!(moved.queries().row(0)[1] < 0.0);
     }
 

@@ -115,7 +115,8 @@ fn vectors_are_rows_with_their_ids() {
     desk.done(&["embed", "in.jsonl", "-o", "v.jsonl"]);
     let lines = desk.read("v.jsonl");
     let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
-    let squares: f64 = first["embedding"].as_array().expect("numbers").iter().map(|x| x.as_f64().expect("a number").powi(2)).sum();
+    let squares: f64 =
+        first["embedding"].as_array().expect("numbers").iter().map(|x| x.as_f64().expect("a number").powi(2)).sum();
     assert!((squares - 1.0).abs() < 1e-4, "{squares}");
     desk.done(&["embed", "in.jsonl", "-o", "v.parquet"]);
     assert!(std::fs::read(desk.path("v.parquet")).expect("a file").starts_with(b"PAR1"));
@@ -177,7 +178,8 @@ fn standard_input_is_read_and_a_closed_output_is_no_failure() {
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("{\"id\":\"a\""));
 
     let papers = example_papers();
-    let mut child = desk.command(&["read", papers.to_str().expect("a path")]).stdout(Stdio::piped()).spawn().expect("runs");
+    let mut child =
+        desk.command(&["read", papers.to_str().expect("a path")]).stdout(Stdio::piped()).spawn().expect("runs");
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("ends").code(), Some(0));
 }

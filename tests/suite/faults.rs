@@ -14,7 +14,10 @@ fn failed(said: &Said, code: i32, fragments: &[&str]) {
 }
 
 fn line(id: &str, text: &str) -> String {
-    format!("{}\n", serde_json::json!({"id": id, "title": format!("On {text}"), "abstract": format!("We study {text} in depth.")}))
+    format!(
+        "{}\n",
+        serde_json::json!({"id": id, "title": format!("On {text}"), "abstract": format!("We study {text} in depth.")})
+    )
 }
 
 #[test]
@@ -212,7 +215,11 @@ fn one_paper_and_papers_that_are_all_the_same_are_one_theme() {
 fn a_model_folder_with_a_missing_file_is_refused_before_the_work() {
     let desk = Desk::new();
     desk.write("in.jsonl", line("a", "waves"));
-    failed(&desk.run(&["embed", "in.jsonl", "--model", "no/such-folder", "--offline"]), 4, &["no/such-folder", "hint:"]);
+    failed(
+        &desk.run(&["embed", "in.jsonl", "--model", "no/such-folder", "--offline"]),
+        4,
+        &["no/such-folder", "hint:"],
+    );
     desk.done(&["models", "export", "model"]);
     fs::remove_file(desk.path("model/tokenizer.json")).expect("a file");
     failed(&desk.run(&["embed", "in.jsonl", "--model", "./model"]), 4, &["tokenizer.json", "hint:"]);
