@@ -21,7 +21,7 @@ const LONGEST_BYLINE: usize = 600;
 pub(super) fn is_one(lines: &[Line<'_>], as_of: Date) -> bool {
     let headers = lines.windows(2).filter(|pair| header::read(pair[0].text, as_of).is_some());
     let followed: Vec<&[Line<'_>]> = headers.filter(|pair| header::read(pair[1].text, as_of).is_none()).collect();
-    let vocabulary = vocabulary(lines);
+    let vocabulary = vocabulary(lines, as_of);
     followed.iter().any(|pair| byline::read(pair[1].text, &vocabulary).is_some())
         || followed.len() >= 2
             && followed.iter().any(|pair| shape::is_paragraph(pair[1].text) || pair[1].text.contains('\t'))
@@ -30,7 +30,7 @@ pub(super) fn is_one(lines: &[Line<'_>], as_of: Date) -> bool {
 
 /// Reads every record.
 pub(super) fn read(lines: &[Line<'_>], file: &str, as_of: Date) -> Page {
-    let vocabulary = vocabulary(lines);
+    let vocabulary = vocabulary(lines, as_of);
     let openings = openings(lines, as_of, &vocabulary);
     let ends = openings.iter().skip(1).copied().chain(std::iter::once(lines.len()));
     let mut page = Page::default();
@@ -46,11 +46,14 @@ pub(super) fn read(lines: &[Line<'_>], file: &str, as_of: Date) -> Page {
     page
 }
 
-/// The words of the abstracts and the names inside lists of authors.
-fn vocabulary<'t>(lines: &[Line<'t>]) -> Vocabulary<'t> {
-    let text = lines.iter().map(|line| line.text).filter(|text| shape::is_paragraph(text));
+/// The words of the abstracts and the names inside lists of authors. What follows a header is title and authors, and
+/// would teach words that run together.
+fn vocabulary<'t>(lines: &[Line<'t>], as_of: Date) -> Vocabulary<'t> {
+    let after_header = |at: usize| at > 0 && header::read(lines[at - 1].text, as_of).is_some();
+    let (bylines, rest): (Vec<_>, Vec<_>) = lines.iter().enumerate().partition(|(at, _)| after_header(*at));
+    let text = rest.iter().map(|(_, line)| line.text).filter(|text| shape::is_paragraph(text));
     let words = Vocabulary::from_lines(text);
-    let bylines = lines.iter().map(|line| line.text).filter(|text| text.len() <= LONGEST_BYLINE);
+    let bylines = bylines.iter().map(|(_, line)| line.text).filter(|text| text.len() <= LONGEST_BYLINE);
     let names: Vec<&str> = bylines.flat_map(|line| byline::clear_names(line, &words)).collect();
     words.with_names(names)
 }
@@ -68,7 +71,6 @@ fn openings(lines: &[Line<'_>], as_of: Date, vocabulary: &Vocabulary<'_>) -> Vec
 /// A title with authors that says so beyond its shape.
 fn is_sure_byline(line: &str, vocabulary: &Vocabulary<'_>) -> bool {
     line.len() <= LONGEST_BYLINE
-        && !shape::is_paragraph(line)
         && byline::read(line, vocabulary).is_some_and(|byline| byline.et_al || !byline.affiliations.is_empty())
 }
 
@@ -93,9 +95,6 @@ fn record(lines: &[Line<'_>], as_of: Date, vocabulary: &Vocabulary<'_>) -> Optio
 /// Title and authors at the beginning of a record's body, and how many lines they take.
 fn title_and_authors(body: &[&str], vocabulary: &Vocabulary<'_>) -> (Byline, usize) {
     let Some(&first) = body.first() else { return (Byline::default(), 0) };
-    if shape::is_paragraph(first) {
-        return (Byline::default(), 0);
-    }
     if let Some((title, authors)) = first.split_once('\t') {
         let byline = byline::authors_only(authors, vocabulary).unwrap_or_default();
         return (Byline { title: title.trim().to_owned(), ..byline }, 1);
@@ -104,16 +103,26 @@ fn title_and_authors(body: &[&str], vocabulary: &Vocabulary<'_>) -> (Byline, usi
     if let Some(byline) = body.get(1).and_then(|second| byline::authors_only(second, vocabulary)) {
         return (Byline { title: first.to_owned(), ..byline }, 2);
     }
-    let alone = || Byline { title: first.to_owned(), ..Byline::default() };
-    (byline::read(first, vocabulary).unwrap_or_else(alone), 1)
+    if first.len() <= LONGEST_BYLINE
+        && let Some(byline) = byline::read(first, vocabulary)
+    {
+        return (byline, 1);
+    }
+    if shape::is_paragraph(first) {
+        return (Byline::default(), 0);
+    }
+    (Byline { title: first.to_owned(), ..Byline::default() }, 1)
 }
 
 /// The paragraphs up to the last line that is one: what follows the abstract is navigation. The first line needs only
 /// be long enough, as nothing else stands there.
 fn abstract_of(lines: &[&str]) -> String {
-    let is_text = |at: usize, line: &str| shape::is_paragraph(line) || at == 0 && line.split_whitespace().count() >= 6;
     let kept: Vec<&str> = lines.iter().copied().filter(|line| !shape::is_navigation(line)).collect();
-    let ends = kept.iter().enumerate().filter(|(at, line)| is_text(*at, line) && !shape::is_site_talk(line));
+    let ends = kept.iter().enumerate().filter(|(at, line)| match (at, line.split_whitespace().count()) {
+        (0, 20..) => true,
+        (0, 6..) => !shape::is_site_talk(line),
+        _ => shape::is_paragraph(line) && !shape::is_site_talk(line),
+    });
     let end = ends.last().map_or(0, |(at, _)| at + 1);
     kept[..end].iter().map(|line| unmark(line).text).collect::<Vec<_>>().join("\n")
 }

@@ -11,6 +11,8 @@ const REACH: usize = 2000;
 /// A division scores at least this, or the line is no byline. A title that ends in a word of the page (6) before one
 /// plain name (8) passes; two capitals inside a word (`DeepMind Lab`) do not.
 const ENOUGH: i32 = 6;
+/// The same where the line says in another way that it ends in authors.
+const ENOUGH_IF_SURE: i32 = -10;
 
 /// Title, authors and affiliations of one paper.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +27,8 @@ pub(super) struct Byline {
 /// Reads a title with its authors; `None` where no place on the line divides the two.
 pub(super) fn read(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Byline> {
     endings(line).find_map(|ending| {
-        let split = best_split(ending.names, vocabulary)?;
+        let enough = if ending.is_sure() { ENOUGH_IF_SURE } else { ENOUGH };
+        let split = best_split(ending.names, vocabulary).filter(|(score, _)| *score >= enough)?.1;
         let authors = names::pieces(&ending.names[split..]);
         Some(ending.byline(&ending.names[..split], &authors))
     })
@@ -42,7 +45,7 @@ pub(super) fn authors_only(line: &str, vocabulary: &Vocabulary<'_>) -> Option<By
 
 /// The names that stand clear of the title at the end of a line: all of its list but the first.
 pub(super) fn clear_names<'t>(line: &'t str, vocabulary: &Vocabulary<'_>) -> Vec<&'t str> {
-    let Some(ending) = endings(line).find(|ending| ending.et_al || !ending.affiliations.is_empty()) else {
+    let Some(ending) = endings(line).find(Ending::is_sure) else {
         return Vec::new();
     };
     let pieces = names::pieces(within_reach(ending.names));
@@ -59,6 +62,11 @@ struct Ending<'t> {
 }
 
 impl Ending<'_> {
+    /// Whether it can only follow authors.
+    fn is_sure(&self) -> bool {
+        self.et_al || !self.affiliations.is_empty()
+    }
+
     fn byline(&self, title: &str, authors: &[&str]) -> Byline {
         Byline {
             title: title.trim().to_owned(),
@@ -89,8 +97,8 @@ fn within_reach(text: &str) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(REACH))..]
 }
 
-/// Where the authors begin, in bytes.
-fn best_split(text: &str, vocabulary: &Vocabulary<'_>) -> Option<usize> {
+/// The best score, and where the authors begin, in bytes.
+fn best_split(text: &str, vocabulary: &Vocabulary<'_>) -> Option<(i32, usize)> {
     let offset = text.len() - within_reach(text).len();
     let mut best: Option<(i32, usize)> = None;
     let mut later = 0;
@@ -103,11 +111,11 @@ fn best_split(text: &str, vocabulary: &Vocabulary<'_>) -> Option<usize> {
             }
         }
         match names::score(text[start..end].trim(), vocabulary) {
-            Some(score) if score >= names::NAME => later += score.min(8),
+            Some(score) if score >= names::PERHAPS => later += score.min(8),
             _ => break,
         }
     }
-    best.filter(|(score, _)| *score >= ENOUGH).map(|(_, at)| at)
+    best
 }
 
 /// The pieces of a list, as `names::pieces` makes them but with their places.
@@ -158,13 +166,14 @@ fn title_score(title: &str, vocabulary: &Vocabulary<'_>) -> i32 {
     let word = last.trim_matches(|c: char| !c.is_alphanumeric());
     let ending = match title.chars().next_back() {
         Some('?' | '!' | ')') => 4,
-        Some(c) if "-‐–—'’‘“\"([{/&:,;".contains(c) => -20,
+        Some(c) if closes_quotation(c, title) => 4,
+        Some(c) if "-‐–—'’‘“\"([{/&:,;`".contains(c) => -20,
         Some('.') => -6,
         _ => 0,
     };
     let word_score = if UNFINISHED.contains(&word) {
         -10
-    } else if vocabulary.has_word(word) {
+    } else if word.len() > 1 && vocabulary.has_word(word) {
         6
     } else if has_inner_capital(word) {
         -6
@@ -188,9 +197,23 @@ fn torn_cost(text: &str, at: usize, vocabulary: &Vocabulary<'_>) -> i32 {
     if start < at && vocabulary.has_exactly(&text[start..end]) { 20 } else { 0 }
 }
 
-/// A capital after a small letter, as where two words run together.
+/// Whether a title's last mark ends a quotation that it began, rather than standing for a letter.
+fn closes_quotation(mark: char, title: &str) -> bool {
+    let opened_by_space = |mark: char| title.starts_with(mark) || title.contains(&format!(" {mark}"));
+    let after_word = !title.trim_end_matches(mark).ends_with(char::is_whitespace);
+    after_word
+        && match mark {
+            '"' => title.matches('"').count().is_multiple_of(2),
+            '”' => title.contains('“'),
+            '’' => title.contains('‘'),
+            '\'' => opened_by_space('\'') || opened_by_space('`'),
+            _ => false,
+        }
+}
+
+/// A capital after anything else inside a word, as where two words run together.
 fn has_inner_capital(word: &str) -> bool {
-    word.chars().zip(word.chars().skip(1)).any(|(one, next)| one.is_lowercase() && next.is_uppercase())
+    word.chars().zip(word.chars().skip(1)).any(|(one, next)| !one.is_uppercase() && one != '-' && next.is_uppercase())
 }
 
 #[cfg(test)]

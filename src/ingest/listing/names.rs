@@ -6,6 +6,8 @@ use crate::ingest::listing::vocabulary::Vocabulary;
 
 /// From here on a text is taken for a name where one may stand.
 pub(super) const NAME: i32 = 0;
+/// From here on it may be one inside a list of names: unusual capitals or ordinary words.
+pub(super) const PERHAPS: i32 = -8;
 /// A name that the page shows elsewhere, clear of any title.
 pub(super) const KNOWN: i32 = 20;
 
@@ -19,7 +21,7 @@ const SUFFIXES: [&str; 8] = ["Jr.", "Jr", "Sr.", "Sr", "II", "III", "IV", "PhD"]
 /// Beginnings after which a name goes on with a capital: `McCarthy`, `DeVries`.
 const JOINED: [&str; 21] = [
     "Mc", "Mac", "De", "Da", "Di", "Du", "La", "Le", "Del", "Della", "Van", "Von", "Fitz", "St", "San", "El", "Al",
-    "Ben", "Ter", "Ver", "O",
+    "Ben", "Ter", "Vander", "Ver",
 ];
 /// Last words of a group that signs as an author.
 const GROUPS: [&str; 8] =
@@ -217,7 +219,14 @@ fn part_score(part: &str, may_be_small: bool) -> Option<i32> {
         return Some(-3);
     }
     let goes_on = |start: &str| part.strip_prefix(start).is_some_and(|rest| part_is_plain(rest));
-    Some(if JOINED.iter().any(|start| goes_on(start)) { 1 } else { -7 })
+    let begins_with_two = rest.starts_with(char::is_uppercase);
+    Some(if JOINED.iter().any(|start| goes_on(start)) {
+        2
+    } else if begins_with_two {
+        -12
+    } else {
+        -7
+    })
 }
 
 fn part_is_plain(part: &str) -> bool {

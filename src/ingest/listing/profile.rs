@@ -17,6 +17,8 @@ use crate::paper::{Date, Draft, Identifier};
 const SHORTEST_TITLE: usize = 3;
 /// A paragraph without a title is an abstract from so many words on.
 const SHORTEST_ABSTRACT: usize = 20;
+/// A line of more bytes is no title.
+const LONGEST_TITLE: usize = 400;
 
 /// Whether lines hold records of this family, clearly enough to claim a file of unknown kind.
 pub(super) fn is_one(lines: &[Line<'_>]) -> bool {
@@ -40,7 +42,7 @@ pub(super) fn read(lines: &[Line<'_>], file: &str, as_of: Date) -> Page {
     let last_full = records.iter().rposition(Record::is_full);
     let mut page = Page::default();
     for (at, record) in records.iter().enumerate() {
-        match verdict(record, last_full.is_some_and(|last| at < last), habits.cut.is_some()) {
+        match verdict(record, last_full.is_some_and(|last| at < last)) {
             Verdict::Paper => page.drafts.push(record.draft(file)),
             Verdict::Unreadable(reason) => {
                 page.skips.push(Skip::record(file, record.first.line.number, reason).excerpt(record.first.line.text));
@@ -79,6 +81,8 @@ struct Shaped<'t> {
     /// How many characters stand before the "see more".
     cut: Option<usize>,
     shape: Shape,
+    /// Whether an abstract begins here, by how far on the page cuts it.
+    opens: bool,
 }
 
 fn shaped<'t>(lines: &[Line<'t>], as_of: Date) -> Vec<Shaped<'t>> {
@@ -86,7 +90,53 @@ fn shaped<'t>(lines: &[Line<'t>], as_of: Date) -> Vec<Shaped<'t>> {
     let vocabulary = Vocabulary::from_lines(running);
     let cells =
         lines.iter().flat_map(|line| line.text.split('\t').map(move |text| Line { text: text.trim(), ..*line }));
-    cells.filter(|line| !line.text.is_empty()).map(|line| shape_of(line, &vocabulary, as_of)).collect()
+    let cells = cells.filter(|line| !line.text.is_empty());
+    let mut shaped = cells.map(|line| shape_of(line, &vocabulary, as_of)).collect::<Vec<_>>();
+    find_long_titles(&mut shaped);
+    find_openings(&mut shaped);
+    shaped
+}
+
+/// A title may read like a sentence: with names after it and no full stop at its end, it is one.
+fn find_long_titles(lines: &mut [Shaped<'_>]) {
+    for at in 2..lines.len() {
+        let [title, name, next] = &mut lines[at - 2..=at] else { continue };
+        let reads_like_text = title.shape == Shape::Paragraph && title.cut.is_none();
+        let is_named =
+            matches!(name.shape, Shape::Names(_)) && matches!(next.shape, Shape::Names(_) | Shape::Paragraph);
+        if reads_like_text && is_named && !shape::ends_sentence(&title.text) && title.text.len() <= LONGEST_TITLE {
+            title.shape = Shape::Short;
+        }
+    }
+}
+
+/// A page cuts every abstract equally far in. Where a paragraph is cut earlier, its abstract began with the paragraphs
+/// before it that make up the difference.
+fn find_openings(lines: &mut [Shaped<'_>]) {
+    let Some(usual) = usual_cut(lines.iter()) else { return };
+    for at in 0..lines.len() {
+        let Some(mut length) = lines[at].cut else { continue };
+        let mut first = at;
+        while !is_near(length, usual) && first > 0 && lines[first - 1].is_uncut_paragraph() {
+            first -= 1;
+            length += lines[first].text.chars().count() + 1;
+        }
+        let opening = if is_near(length, usual) { first } else { at };
+        lines[opening].opens = true;
+    }
+}
+
+/// The middle one of the places where a page cuts.
+fn usual_cut<'s, 't: 's>(lines: impl Iterator<Item = &'s Shaped<'t>>) -> Option<usize> {
+    let mut cuts: Vec<usize> = lines.filter_map(|line| line.cut).collect();
+    cuts.sort_unstable();
+    cuts.get(cuts.len() / 2).copied()
+}
+
+impl Shaped<'_> {
+    fn is_uncut_paragraph(&self) -> bool {
+        self.shape == Shape::Paragraph && self.cut.is_none()
+    }
 }
 
 fn shape_of<'t>(line: Line<'t>, vocabulary: &Vocabulary<'_>, as_of: Date) -> Shaped<'t> {
@@ -110,7 +160,7 @@ fn shape_of<'t>(line: Line<'t>, vocabulary: &Vocabulary<'_>, as_of: Date) -> Sha
         names::all_names(bare, vocabulary).map_or(Shape::Short, Shape::Names)
     };
     let cut = unmarked.cut.filter(|_| shape == Shape::Paragraph);
-    Shaped { line, text: unmarked.text, cut, shape }
+    Shaped { line, text: unmarked.text, cut, shape, opens: false }
 }
 
 /// A line that is an address, a DOI or an arXiv id and nothing else.
@@ -176,8 +226,8 @@ fn is_titled(lines: &[Shaped<'_>]) -> bool {
 /// What a page does the same way throughout.
 #[derive(Debug)]
 struct Habits {
-    /// How many characters into an abstract the page cuts it; `None` where it does not.
-    cut: Option<usize>,
+    /// Whether the page cuts its abstracts.
+    cuts: bool,
     /// Whether records lie between empty lines, and an empty line is never inside one.
     gaps_separate: bool,
     /// Whether a date stands before its record rather than in or after it.
@@ -188,8 +238,6 @@ struct Habits {
 
 impl Habits {
     fn of(section: &[&Shaped<'_>]) -> Self {
-        let mut cuts: Vec<usize> = section.iter().filter_map(|line| line.cut).collect();
-        cuts.sort_unstable();
         let first = section.iter().find(|line| line.shape != Shape::Navigation);
         let pairs: Vec<_> = section.windows(2).collect();
         let inside: Vec<_> = pairs.iter().filter(|pair| belong_together(pair[0], pair[1])).collect();
@@ -198,7 +246,7 @@ impl Habits {
             _ => None,
         });
         Self {
-            cut: cuts.get(cuts.len() / 2).copied(),
+            cuts: section.iter().any(|line| line.cut.is_some()),
             gaps_separate: !inside.iter().any(|pair| pair[1].line.gap),
             dates_lead: first.is_some_and(|line| matches!(line.shape, Shape::Date(_))),
             known: known.flatten().collect(),
@@ -286,14 +334,10 @@ impl Record<'_, '_> {
 
     /// Whether a paragraph belongs to this record's abstract rather than to a record of its own.
     fn goes_on_with(&self, next: &Shaped<'_>, gap: bool, habits: &Habits) -> bool {
-        let Some(cut) = habits.cut else { return self.goes_on_without_cuts(next, gap) };
-        let so_far: usize = self.paragraphs.iter().map(|paragraph| paragraph.text.chars().count() + 1).sum();
-        match next.cut {
-            // The page cuts every abstract about as far in: this one begins here, or as many characters before.
-            Some(at) if so_far == 0 => at > 0,
-            Some(at) => is_near(so_far + at, cut) && !is_near(at, cut),
-            None if self.paragraphs.is_empty() => !gap || shape::is_research(&next.text),
-            None => !shape::is_site_talk(&next.text) && (!gap || shape::goes_on(&next.text)),
+        match (habits.cuts, self.paragraphs.is_empty()) {
+            (false, _) => self.goes_on_without_cuts(next, gap),
+            (true, true) => !gap || next.opens || shape::is_research(&next.text),
+            (true, false) => !next.opens && !shape::is_site_talk(&next.text) && (!gap || shape::goes_on(&next.text)),
         }
     }
 
@@ -346,35 +390,22 @@ enum Verdict {
     Navigation,
 }
 
-/// `before_last` says that a fuller record follows; `cuts` that the page cuts its abstracts.
-fn verdict(record: &Record<'_, '_>, before_last: bool, cuts: bool) -> Verdict {
-    let words = record.first.text.split_whitespace().count();
-    let text: Vec<&str> = record.paragraphs.iter().map(|paragraph| paragraph.text.as_str()).collect();
-    let text = text.join("\n");
-    if record.paragraphs.iter().any(|paragraph| paragraph.cut.is_some()) {
+/// `before_last` says that a fuller record follows.
+fn verdict(record: &Record<'_, '_>, before_last: bool) -> Verdict {
+    let is_cut = record.paragraphs.iter().any(|paragraph| paragraph.cut.is_some());
+    if is_cut || !record.authors.is_empty() {
         return Verdict::Paper;
     }
-    match (record.title.is_some() || !record.authors.is_empty(), text.is_empty()) {
-        (true, true) if !record.authors.is_empty() => Verdict::Paper,
+    let words = record.first.text.split_whitespace().count();
+    match (record.title.is_some(), record.paragraphs.is_empty()) {
+        _ if record.paragraphs.iter().any(|paragraph| shape::is_site_talk(&paragraph.text)) => Verdict::Navigation,
+        (true, false) => Verdict::Paper,
         (true, true) if before_last && words >= SHORTEST_TITLE => Verdict::Paper,
         (true, true) if words > SHORTEST_TITLE => {
             Verdict::Unreadable("a line that may be a title, without authors or abstract")
         }
         (true, true) => Verdict::Navigation,
-        (true, false) => {
-            if shape::is_site_talk(&text) {
-                Verdict::Navigation
-            } else {
-                Verdict::Paper
-            }
-        }
-        (false, _) if shape::is_site_talk(&text) => Verdict::Navigation,
-        (false, _) if text.split_whitespace().count() >= SHORTEST_ABSTRACT && shape::is_research(&text) => {
-            Verdict::Paper
-        }
-        (false, _) => {
-            let _ = cuts;
-            Verdict::Unreadable("a paragraph without a title that does not read as an abstract")
-        }
+        (false, _) if words >= SHORTEST_ABSTRACT && shape::is_research(&record.first.text) => Verdict::Paper,
+        (false, _) => Verdict::Unreadable("a paragraph without a title that does not read as an abstract"),
     }
 }

@@ -106,10 +106,10 @@ pub(super) fn without_bullet(line: &str) -> &str {
     line[BULLET.find(line).map_or(0, |found| found.end())..].trim()
 }
 
-/// `et al.` ends a list of authors, not a sentence.
-fn ends_sentence(line: &str) -> bool {
+/// Whether a line ends as sentences do; titles may end in other marks. `et al.` ends a list of authors.
+pub(super) fn ends_sentence(line: &str) -> bool {
     !line.ends_with("et al.")
-        && line.trim_end_matches(['"', '\'', '”', '’', ')', ']', '}', '$']).ends_with(['.', '!', '。', ';', ':'])
+        && line.trim_end_matches(['"', '\'', '”', '’', ')', ']', '}', '$']).ends_with(['.', '。', ';', ':'])
 }
 
 /// A full stop after a word, before a capital, somewhere inside.

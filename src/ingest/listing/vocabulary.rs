@@ -36,9 +36,15 @@ impl<'t> Vocabulary<'t> {
         self
     }
 
-    /// Whether the page uses this word, as it is written or in small letters; of a word with hyphens, the last part.
+    /// Whether the page uses this word, as it is written or, from four letters on, in small letters and in the other
+    /// number; of a word with hyphens, the last part.
     pub(super) fn has_word(&self, word: &str) -> bool {
-        let knows = |word: &str| self.words.contains(word) || self.words.contains(word.to_lowercase().as_str());
+        let other_number = |word: &str| match word.strip_suffix('s') {
+            Some(one) => self.is_ordinary(one),
+            None => self.is_ordinary(&format!("{word}s")),
+        };
+        let knows =
+            |word: &str| self.words.contains(word) || word.len() >= 4 && (self.is_ordinary(word) || other_number(word));
         knows(word) || word.rsplit_once('-').is_some_and(|(_, last)| knows(last))
     }
 
