@@ -5,3 +5,4 @@ mod faults;
 mod kernel;
 mod layers;
 mod program;
+mod listing;
