@@ -17,9 +17,9 @@
 
 pub mod cli;
 pub mod error;
+pub mod ingest;
 pub mod kernel;
 pub mod output;
-pub mod ingest;
 pub mod paper;
 pub mod progress;
 pub mod search;

@@ -4,5 +4,5 @@ mod commands;
 mod faults;
 mod kernel;
 mod layers;
-mod program;
 mod listing;
+mod program;
