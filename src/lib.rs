@@ -16,6 +16,7 @@
 //! go one way, in the order that `docs/architecture.md` lists and a test enforces.
 
 pub mod error;
+pub mod ingest;
 pub mod paper;
 pub mod progress;
 pub mod store;

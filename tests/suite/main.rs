@@ -1,3 +1,4 @@
 //! All integration tests in one binary, one module per area.
 
+mod ingest;
 mod layers;
