@@ -3,6 +3,7 @@
 mod commands;
 mod faults;
 mod kernel;
+mod ingest;
 mod layers;
 mod listing;
 mod program;
