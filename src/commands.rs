@@ -23,6 +23,9 @@ use crate::cli::{Cli, Command};
 use crate::error::{Error, Problem, Result};
 use crate::terminal::{self, Talk};
 
+/// The collection that commands use where none is named.
+const DEFAULT_COLLECTION: &str = "papers.db";
+
 /// How a command ended that did what it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

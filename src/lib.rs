@@ -20,6 +20,7 @@ pub mod cli;
 pub mod error;
 pub mod kernel;
 pub mod output;
+pub mod ingest;
 pub mod paper;
 pub mod progress;
 pub mod search;

@@ -2,15 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Outcome, print_json};
+use super::{DEFAULT_COLLECTION, Outcome, print_json};
 use crate::cli::Doctor;
 use crate::engine::{self, Finding, Severity};
 use crate::error::Result;
 use crate::progress::Silent;
 use crate::terminal::{self, BAD, FAINT, GOOD, WARNING, styled};
-
-/// The collection that commands use where none is named.
-const DEFAULT_COLLECTION: &str = "papers.db";
 
 pub(super) fn run(arguments: &Doctor) -> Result<Outcome> {
     let default = || Path::new(DEFAULT_COLLECTION).exists().then(|| PathBuf::from(DEFAULT_COLLECTION));

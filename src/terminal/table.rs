@@ -170,7 +170,7 @@ mod tests {
             push_row(&mut text, &columns, &widths, row);
         }
         let plain = anstream::adapter::strip_str(&text).to_string();
-        assert_eq!(plain, " 7  short\n12  漢字 and a title t…\n");
+        assert_eq!(plain, " 7  short\n12  漢字 and a title th…\n");
     }
 
     #[test]

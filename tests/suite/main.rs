@@ -6,3 +6,4 @@ mod faults;
 mod kernel;
 mod layers;
 mod program;
+mod listing;
