@@ -15,7 +15,9 @@
 //! [`engine`] has one function per use case and is where to start; the modules below it can be used alone. Imports
 //! go one way, in the order that `docs/architecture.md` lists and a test enforces.
 
+pub mod encode;
 pub mod error;
+pub mod models;
 pub mod paper;
 pub mod progress;
 pub mod store;
