@@ -17,13 +17,12 @@
 
 pub mod clean;
 pub mod cli;
+pub mod encode;
 pub mod error;
 pub mod ingest;
 pub mod kernel;
-pub mod output;
-pub mod encode;
-pub mod error;
 pub mod models;
+pub mod output;
 pub mod paper;
 pub mod progress;
 pub mod search;

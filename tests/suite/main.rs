@@ -3,8 +3,8 @@
 mod clean;
 mod commands;
 mod faults;
-mod kernel;
 mod ingest;
+mod kernel;
 mod layers;
 mod listing;
 mod program;
