@@ -1,5 +1,6 @@
 //! What was typed, as the settings of the modules that do the work.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -56,10 +57,10 @@ pub(super) fn filter(typed: &cli::FilterOptions) -> Filter {
 pub(super) fn model(typed: &cli::EncodeOptions, threads: Option<u16>) -> ModelChoice {
     ModelChoice {
         precision: precision(typed.precision),
-        threads: threads.map(usize::from),
+        threads: threads.and_then(|threads| NonZeroUsize::new(threads.into())),
         max_length: typed.max_length,
         dimensions: typed.dimensions,
-        batch_tokens: typed.max_batch_tokens,
+        batch_tokens: typed.max_batch_tokens.and_then(NonZeroUsize::new),
         prompt: typed.prompt.clone(),
         ..query_model(&typed.model)
     }
