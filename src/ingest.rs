@@ -13,6 +13,7 @@ mod files;
 mod format;
 mod json;
 mod lines;
+pub mod listing;
 mod open;
 mod page;
 mod people;

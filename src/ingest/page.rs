@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::ingest::lines::too_long;
 use crate::ingest::skip::Skip;
 use crate::ingest::text::Text;
-use crate::ingest::{Item, Place};
+use crate::ingest::{Item, Place, listing};
 
 /// Whether a text begins as an HTML page does, whatever declarations and comments come first.
 pub(super) fn is_html(head: &str) -> bool {
@@ -16,8 +16,8 @@ pub(super) fn is_html(head: &str) -> bool {
 }
 
 /// Whether a text is a listing page.
-pub(super) fn is_written(_head: &str) -> bool {
-    false
+pub(super) fn is_written(head: &str) -> bool {
+    listing::detect(head)
 }
 
 /// Reads a page.
@@ -27,5 +27,13 @@ pub(super) fn read(text: &mut Text, place: Place<'_>, sink: &mut dyn FnMut(Item)
     if text.pending().len() > limit {
         return sink(Item::Skipped(Skip::file(place.file, too_long(limit))));
     }
-    sink(Item::Skipped(Skip::file(place.file, "listing pages are not read yet")))
+    let text = text.pending();
+    let as_of = place.options.as_of;
+    let page = if is_html(text) {
+        listing::parse_html(text, place.file, as_of)
+    } else {
+        listing::parse(text, place.file, as_of)
+    };
+    page.drafts.into_iter().try_for_each(|draft| sink(Item::Record(draft)))?;
+    page.skips.into_iter().try_for_each(|skip| sink(Item::Skipped(skip)))
 }
