@@ -317,21 +317,28 @@ impl Nesting {
 
     /// Takes in one byte; false where it closes what is not open.
     fn step(&mut self, byte: u8) -> bool {
-        if self.quote == Quote::Broken && matches!(byte, b'"' | b'{' | b'}' | b'[' | b']') {
-            self.quote = Quote::Outside;
+        let resumes = matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
+        if self.quote == Quote::Outside || (self.quote == Quote::Broken && resumes) {
+            self.quote = if byte == b'"' { Quote::Inside } else { Quote::Outside };
+            return self.step_bracket(byte);
         }
-        match (self.quote, byte) {
-            (Quote::Inside, b'\\') => self.quote = Quote::Escaped,
-            (Quote::Inside, b'"') => self.quote = Quote::Outside,
-            (Quote::Inside, b'\n') => self.quote = Quote::Broken,
-            (Quote::Broken, _) if byte.is_ascii_whitespace() => {}
-            (Quote::Broken, b'\\') => self.quote = Quote::Escaped,
-            (Quote::Inside | Quote::Escaped | Quote::Broken, _) => self.quote = Quote::Inside,
-            (Quote::Outside, b'"') => self.quote = Quote::Inside,
-            (Quote::Outside, b'{' | b'[') => self.open.push(byte),
-            (Quote::Outside, b'}') => return self.open.pop() == Some(b'{'),
-            (Quote::Outside, b']') => return self.open.pop() == Some(b'['),
-            (Quote::Outside, _) => {}
+        self.quote = match (self.quote, byte) {
+            (Quote::Escaped, _) => Quote::Inside,
+            (Quote::Broken, byte) if byte.is_ascii_whitespace() => Quote::Broken,
+            (_, b'\\') => Quote::Escaped,
+            (Quote::Inside, b'"') => Quote::Outside,
+            (Quote::Inside, b'\n') => Quote::Broken,
+            _ => Quote::Inside,
+        };
+        true
+    }
+
+    fn step_bracket(&mut self, byte: u8) -> bool {
+        match byte {
+            b'{' | b'[' => self.open.push(byte),
+            b'}' => return self.open.pop() == Some(b'{'),
+            b']' => return self.open.pop() == Some(b'['),
+            _ => {}
         }
         true
     }
