@@ -34,8 +34,8 @@ use crate::ingest::open::Unreadable;
 use crate::ingest::text::Text;
 use crate::paper::{Date, Draft};
 
-/// How much of a text decides its format, in bytes.
-const HEAD: usize = 1 << 16;
+/// How much of a text decides its format, in bytes: a saved page may begin with a long navigation.
+const HEAD: usize = 1 << 19;
 
 /// How inputs are read.
 #[derive(Debug, Clone, PartialEq)]
