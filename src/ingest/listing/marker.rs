@@ -103,4 +103,12 @@ mod tests {
         }
         assert!(!is_marker("see more robots"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_cut_is_rejoined(before in "[a-zé ,.$(]{0,30}[a-z,]", after in "[a-zé ,.)]{0,30}[a-z]", marker in 0..4usize) {
+            let marker = ["… (see more)", "... [Show more]", "… (voir plus)", "(read more)"][marker];
+            proptest::prop_assert_eq!(unmark(&format!("{before}{marker}{after}")).text, format!("{before}{after}"));
+        }
+    }
 }

@@ -218,7 +218,7 @@ fn part_score(part: &str, may_be_small: bool) -> Option<i32> {
     if !part.contains(char::is_lowercase) {
         return Some(-3);
     }
-    let goes_on = |start: &str| part.strip_prefix(start).is_some_and(|rest| part_is_plain(rest));
+    let goes_on = |start: &str| part.strip_prefix(start).is_some_and(part_is_plain);
     let begins_with_two = rest.starts_with(char::is_uppercase);
     Some(if JOINED.iter().any(|start| goes_on(start)) {
         2
