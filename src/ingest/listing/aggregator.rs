@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ingest::listing::byline::{self, Byline};
+use crate::ingest::listing::byline::{self, Byline, Place};
 use crate::ingest::listing::header::{self, Header};
 use crate::ingest::listing::marker::unmark;
 use crate::ingest::listing::shape;
@@ -22,7 +22,7 @@ pub(super) fn is_one(lines: &[Line<'_>], as_of: Date) -> bool {
     let headers = lines.windows(2).filter(|pair| header::read(pair[0].text, as_of).is_some());
     let followed: Vec<&[Line<'_>]> = headers.filter(|pair| header::read(pair[1].text, as_of).is_none()).collect();
     let vocabulary = vocabulary(lines, as_of);
-    followed.iter().any(|pair| byline::read(pair[1].text, &vocabulary).is_some())
+    followed.iter().any(|pair| byline::read(pair[1].text, Place::OfByline, &vocabulary).is_some())
         || followed.len() >= 2
             && followed.iter().any(|pair| shape::is_paragraph(pair[1].text) || pair[1].text.contains('\t'))
         || followed.len() >= 2 && lines.iter().any(|line| byline::authors_only(line.text, &vocabulary).is_some())
@@ -71,7 +71,8 @@ fn openings(lines: &[Line<'_>], as_of: Date, vocabulary: &Vocabulary<'_>) -> Vec
 /// A title with authors that says so beyond its shape.
 fn is_sure_byline(line: &str, vocabulary: &Vocabulary<'_>) -> bool {
     line.len() <= LONGEST_BYLINE
-        && byline::read(line, vocabulary).is_some_and(|byline| byline.et_al || !byline.affiliations.is_empty())
+        && byline::read(line, Place::Anywhere, vocabulary)
+            .is_some_and(|byline| byline.et_al || !byline.affiliations.is_empty())
 }
 
 /// One record; `None` where it has neither title nor abstract.
@@ -105,7 +106,7 @@ fn title_and_authors(body: &[&str], vocabulary: &Vocabulary<'_>) -> (Byline, usi
         return (Byline { title: first.to_owned(), ..byline }, 2);
     }
     if first.len() <= LONGEST_BYLINE
-        && let Some(byline) = byline::read(first, vocabulary)
+        && let Some(byline) = byline::read(first, Place::OfByline, vocabulary)
     {
         return (byline, 1);
     }
