@@ -131,8 +131,8 @@ impl Record<'_, '_> {
         }
     }
 
-    /// Whether a text may be the abstract of this title. Of 9,000 abstracts 0.1 % share no word with their own title, and
-    /// 36 % none with another one: too weak to part records by, enough where the page leaves titles out anyway.
+    /// Whether a text may be the abstract of this title. Of 9,000 abstracts 0.1 % share no word with their own title,
+    /// and 36 % none with another one: too weak to part records by, enough where the page leaves titles out anyway.
     fn is_about(&self, text: &str) -> bool {
         let title = stems(self.title.map(|title| title.text.as_str()).unwrap_or_default());
         title.len() < 3 || !title.is_disjoint(&stems(text))
