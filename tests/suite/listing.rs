@@ -235,14 +235,14 @@ fn an_aggregators_list_is_read() {
     check(
         &format!(
             "Trending papers\nSort by\n\n71.5CLJun 2Code\nRobots and Wool: LLMs That KnitAda Quill, Tomás O'Dell, Bo Ek et al. \
-             · oxford, mit-csail\n{WOOL}\nSPACE-PHMay 12, 2022\nDoes Tea Pour Itself?Luiz F. G. dos Reis\n{TEA}\nLGJul 2\n\
+             · oxford, mit-csail\n{WOOL}\nMED-PHMay 12, 2022\nDoes Tea Pour Itself?Luiz F. G. dos Reis\n{TEA}\nLGJul 2\n\
              A Theory of SnowMaëlle Ås, Claire O'Brien\n{SNOW}\nIt snows in two paragraphs, and we show that both are \
              needed.\ncs.ROFeb 30, 2021Code\nAn Impossible DayBo Ek · eth\nAIJan 1, 2020\nLoad more\n\nAbout us\n"
         ),
         &[
             "4 Robots and Wool: LLMs That Knit [Ada Quill|Tomás O'Dell|Bo Ek] 2026-06-02 CL{\"affiliations\":[\"oxford\",\
              \"mit-csail\"],\"code\":true,\"et_al\":true,\"score\":71.5} We..do.",
-            "7 Does Tea Pour Itself? [Luiz F. G. dos Reis] 2022-05-12 SPACE-PH Serving..size.",
+            "7 Does Tea Pour Itself? [Luiz F. G. dos Reis] 2022-05-12 MED-PH Serving..size.",
             "10 A Theory of Snow [Maëlle Ås|Claire O'Brien] 2025-07-02 LG However..needed.",
             "14 An Impossible Day [Bo Ek]  cs.RO{\"affiliations\":[\"eth\"],\"code\":true} ..",
         ],
@@ -283,7 +283,7 @@ fn html_gives_the_boundaries_that_text_lacks() {
 <div class="card"><div><span>71.5</span><span>CL</span><span>Jun 2</span><a href="x">Code</a></div>
 <a href="/p/1"><span>Tea &amp; Wool in DeepKettle</span><span>Ada Quill, Bo Ek et al. · oxford</span></a>
 <p>{TEA}</p></div>
-<div class="card"><div><span>SPACE-PH</span> <span>May 12, 2022</span></div>
+<div class="card"><div><span>MED-PH</span> <span>May 12, 2022</span></div>
 <h3>On <em>Snow</em></h3><p>Bo Ek</p><p>{}<button>… (see more)</button><span>{}</span></p></div>
 </main><footer>Contact us</footer></body></html>"#,
         &SNOW[..50],
@@ -294,7 +294,7 @@ fn html_gives_the_boundaries_that_text_lacks() {
         shown(&page),
         [
             " Tea & Wool in DeepKettle [Ada Quill|Bo Ek] 2026-06-02 CL{\"affiliations\":[\"oxford\"],\"code\":true,\"et_al\":true,\"score\":71.5} Serving..size.",
-            " On Snow [Bo Ek] 2022-05-12 SPACE-PH However..drifts.",
+            " On Snow [Bo Ek] 2022-05-12 MED-PH However..drifts.",
         ]
     );
     assert_eq!(page.drafts[1].abstract_text, SNOW);
@@ -459,7 +459,7 @@ const PIECES: [&str; 22] = [
     "\t",
     " · ",
     "LGJun 2",
-    "96.3CLJun 2, 2021Code",
+    "88.1CLJun 2, 2021Code",
     "Publications\n",
     "Biography\n",
     "Ada Quill",
