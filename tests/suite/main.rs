@@ -2,6 +2,7 @@
 
 mod clean;
 mod commands;
+mod dedupe;
 mod faults;
 mod ingest;
 mod kernel;
