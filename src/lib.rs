@@ -16,10 +16,11 @@
 //! go one way, in the order that `docs/architecture.md` lists and a test enforces.
 
 pub mod cli;
+pub mod cluster;
 pub mod error;
+pub mod ingest;
 pub mod kernel;
 pub mod output;
-pub mod ingest;
 pub mod paper;
 pub mod progress;
 pub mod search;
