@@ -5,8 +5,8 @@
 pub mod options;
 
 pub use options::{
-    Algorithm, CollectionOptions, Device, EncodeOptions, FilterOptions, Format, InputOptions, KChoice, ModelOptions,
-    Precision, SkipOptions, ThemeOptions,
+    Algorithm, CollectionOptions, Device, EncodeOptions, FilterOptions, InputOptions, KChoice, ModelOptions, Precision,
+    SkipOptions, ThemeOptions,
 };
 
 use std::path::PathBuf;

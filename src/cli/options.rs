@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::ingest::Format;
 use crate::paper::Date;
 
 /// What to read.
@@ -21,8 +22,8 @@ pub struct InputOptions {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading")]
 pub struct ReadingOptions {
-    /// Do not guess the format
-    #[arg(long, value_enum, value_name = "FORMAT", env = "THEMATIC_FORMAT")]
+    /// Do not guess the format: json, csv, bibtex, ris, medline, wos, listing or text
+    #[arg(long, value_name = "FORMAT", env = "THEMATIC_FORMAT")]
     pub format: Option<Format>,
     /// The column or field that holds the text, in tables and plain records
     #[arg(long, value_name = "NAME", alias = "text", env = "THEMATIC_TEXT_COLUMN")]
@@ -39,21 +40,6 @@ pub struct ReadingOptions {
     /// Skip records longer than this
     #[arg(long, value_name = "MIB", default_value_t = 64, env = "THEMATIC_MAX_RECORD", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_record: u32,
-}
-
-/// Formats that can be named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Format {
-    Json,
-    Csv,
-    Tsv,
-    Bibtex,
-    Ris,
-    Medline,
-    Listing,
-    Html,
-    Text,
 }
 
 /// What happens to records that cannot be read.

@@ -90,7 +90,7 @@ fn device() -> Finding {
 
 fn default_model(progress: &dyn Progress) -> Finding {
     let loaded = model::load_encoder(&ModelChoice::default(), progress);
-    match loaded.and_then(|encoder| model::self_test(&encoder).map(|()| model::record_of(&encoder))) {
+    match loaded.and_then(|encoder| encoder.self_test().map(|()| encoder.record())) {
         Ok(record) => Finding::good("model", format!("{} is sound, {} numbers a vector", record.name, record.dimensions)),
         Err(error) => Finding::of_error("model", &error),
     }
@@ -152,7 +152,7 @@ fn texts(
     let hashes: std::collections::BTreeMap<_, _> = collection.text_hashes(key)?.into_iter().collect();
     let mut stale = 0;
     collection.for_each_paper(|stored| {
-        let hash = text_hash(&model::text_of(&encoder, &stored.paper));
+        let hash = text_hash(&encoder.text_of(&stored.paper));
         stale += usize::from(hashes.get(&stored.row).is_some_and(|recorded| *recorded != hash));
         Ok(())
     })?;

@@ -1,8 +1,10 @@
 //! All integration tests in one binary, one module per area.
 
 mod cluster;
+mod clean;
 mod commands;
 mod faults;
+mod ingest;
 mod kernel;
 mod layers;
 mod listing;

@@ -24,7 +24,9 @@ const LONGEST_TITLE: usize = 400;
 pub(super) fn is_one(lines: &[Line<'_>]) -> bool {
     let lines = shaped(lines, any_day());
     let under_heading = lines.iter().any(|line| line.shape == Shape::Publications);
-    let complete = (0..lines.len()).filter(|at| is_complete_record(&lines[*at..])).count();
+    let is_abstract = |text: &str| text.split_whitespace().count() >= SHORTEST_ABSTRACT && shape::is_research(text);
+    let is_complete = |at: &usize| text_of_complete_record(&lines[*at..]).is_some_and(is_abstract);
+    let complete = (0..lines.len()).filter(is_complete).count();
     let cut = lines.iter().filter(|line| line.cut.is_some()).count();
     let titled = (0..lines.len()).filter(|at| is_titled(&lines[*at..])).count();
     // Without a heading, the records must make up a good part of the file: two lines that look like a title and a name
@@ -196,7 +198,7 @@ fn publications<'s, 't>(lines: &'s [Shaped<'t>]) -> Vec<&'s Shaped<'t>> {
 /// Where the papers begin: after the last heading that says so before the first record that is surely one. A menu may
 /// use the same word further up.
 fn beginning(lines: &[Shaped<'_>]) -> usize {
-    let is_sure = |at: &usize| lines[*at].cut.is_some() || is_complete_record(&lines[*at..]);
+    let is_sure = |at: &usize| lines[*at].cut.is_some() || text_of_complete_record(&lines[*at..]).is_some();
     let heading_before = |end: usize| lines[..end].iter().rposition(|line| line.shape == Shape::Publications);
     let first_sure = (0..lines.len()).find(is_sure);
     let first_titled = || {
@@ -209,13 +211,13 @@ fn beginning(lines: &[Shaped<'_>]) -> usize {
     }
 }
 
-/// A title, names and running text, one right after the other.
-fn is_complete_record(lines: &[Shaped<'_>]) -> bool {
-    let title = lines.first().is_some_and(|line| line.shape == Shape::Short);
+/// The running text right after a title and names.
+fn text_of_complete_record<'s>(lines: &'s [Shaped<'_>]) -> Option<&'s str> {
     let is_names = |line: &&Shaped<'_>| matches!(line.shape, Shape::Names(_));
     let n_names = lines.iter().skip(1).take_while(is_names).count();
-    let text = lines.get(1 + n_names);
-    title && n_names > 0 && text.is_some_and(|text| text.shape == Shape::Paragraph && !shape::is_site_talk(&text.text))
+    let text = lines.get(1 + n_names).filter(|text| text.shape == Shape::Paragraph)?;
+    let titled = lines[0].shape == Shape::Short && n_names > 0;
+    (titled && !shape::is_site_talk(&text.text)).then_some(text.text.as_str())
 }
 
 /// A title and a name.
@@ -228,6 +230,8 @@ fn is_titled(lines: &[Shaped<'_>]) -> bool {
 struct Habits {
     /// Whether the page cuts its abstracts.
     cuts: bool,
+    /// Whether abstracts stand without a title.
+    untitled: bool,
     /// Whether records lie between empty lines, and an empty line is never inside one.
     gaps_separate: bool,
     /// Whether a date stands before its record rather than in or after it.
@@ -247,6 +251,7 @@ impl Habits {
         });
         Self {
             cuts: section.iter().any(|line| line.cut.is_some()),
+            untitled: pairs.iter().any(|pair| pair[0].shape == Shape::Paragraph && pair[1].opens),
             gaps_separate: !inside.iter().any(|pair| pair[1].line.gap),
             dates_lead: first.is_some_and(|line| matches!(line.shape, Shape::Date(_))),
             known: known.flatten().collect(),
@@ -336,9 +341,17 @@ impl Record<'_, '_> {
     fn goes_on_with(&self, next: &Shaped<'_>, gap: bool, habits: &Habits) -> bool {
         match (habits.cuts, self.paragraphs.is_empty()) {
             (false, _) => self.goes_on_without_cuts(next, gap),
-            (true, true) => !gap || next.opens || shape::is_research(&next.text),
+            (true, true) if next.opens => !habits.untitled || self.is_about(&next.text),
+            (true, true) => !gap || shape::is_research(&next.text),
             (true, false) => !next.opens && !shape::is_site_talk(&next.text) && (!gap || shape::goes_on(&next.text)),
         }
+    }
+
+    /// Whether a text may be the abstract of this title. Of 9,000 abstracts 0.1 % share no word with their own title, and
+    /// 36 % none with another one: too weak to part records by, enough where the page leaves titles out anyway.
+    fn is_about(&self, text: &str) -> bool {
+        let title = stems(self.title.map(|title| title.text.as_str()).unwrap_or_default());
+        title.len() < 3 || !title.is_disjoint(&stems(text))
     }
 
     /// On a page that does not cut: a titled record goes on to the next title, others as far as the words allow.
@@ -375,6 +388,12 @@ impl Record<'_, '_> {
             ..Draft::default()
         }
     }
+}
+
+/// The first five letters of each word of four letters or more.
+fn stems(text: &str) -> HashSet<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= 4);
+    words.map(|word| word.to_lowercase().chars().take(5).collect()).collect()
 }
 
 /// Pages cut at a character or at the word before it.
