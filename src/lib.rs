@@ -17,6 +17,10 @@
 
 pub mod clean;
 pub mod cli;
+pub mod cluster;
+pub mod error;
+pub mod ingest;
+pub mod kernel;
 pub mod encode;
 pub mod error;
 pub mod ingest;

@@ -1,5 +1,6 @@
 //! All integration tests in one binary, one module per area.
 
+mod cluster;
 mod clean;
 mod commands;
 mod dedupe;
