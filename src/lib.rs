@@ -15,12 +15,19 @@
 //! [`engine`] has one function per use case and is where to start; the modules below it can be used alone. Imports
 //! go one way, in the order that `docs/architecture.md` lists and a test enforces.
 
+pub mod clean;
+pub mod cli;
 pub mod encode;
 pub mod error;
+pub mod ingest;
+pub mod kernel;
 pub mod models;
+pub mod output;
 pub mod paper;
 pub mod progress;
+pub mod search;
 pub mod store;
+pub mod terminal;
 pub mod vectors;
 pub mod wire;
 

@@ -11,7 +11,7 @@ mod text;
 mod themes;
 mod vectors;
 
-pub use papers::{Change, Filter, StoredPaper};
+pub use papers::{Batch, Change, Filter, StoredPaper};
 pub use scan::{ScanFile, ScanReader};
 pub use themes::{ClusteringRecord, Membership, ThemeRecord};
 pub use vectors::{ModelKey, ModelRecord};
@@ -98,6 +98,16 @@ impl Collection {
     /// [`Error::Collection`] where the collection cannot be read.
     pub fn identity(&self) -> Result<u64> {
         self.read(|connection| schema::meta_number(connection, "identity"))
+    }
+
+    /// The size on disk, in bytes, of the file and of what belongs to it.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let belonging = ["", "-wal", ".scan"].map(|suffix| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(suffix);
+            std::fs::metadata(name).map_or(0, |file| file.len())
+        });
+        belonging.iter().sum()
     }
 
     /// SQLite's own check of the file: the problems found, none where it is sound.

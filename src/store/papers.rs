@@ -1,9 +1,12 @@
 //! Papers in the collection: written whole, found by any of their names, handed out in the order of their ids.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rusqlite::types::Value as SqlValue;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params, params_from_iter,
+};
 
 use super::{Collection, RowId, sql_error};
 use crate::error::{Error, Result};
@@ -61,12 +64,18 @@ impl Collection {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// Stores a batch of changes in one transaction and says where each paper stands.
+    /// Runs `action` in one transaction: all that it writes is stored, or nothing.
     ///
     /// # Errors
-    /// [`Error::Collection`] where the file cannot be written; then nothing of the batch is stored.
-    pub fn put_papers(&mut self, changes: &[Change<'_>]) -> Result<Vec<RowId>> {
-        self.write(|transaction| changes.iter().map(|change| put(transaction, change)).collect())
+    /// [`Error::Collection`] where the file cannot be written, and whatever `action` returns.
+    pub fn batch<T>(&mut self, action: impl FnOnce(&Batch<'_>) -> Result<T>) -> Result<T> {
+        let path = self.path.clone();
+        let failed = |error| sql_error(&path, error);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let batch = Batch { transaction, path: &path };
+        let value = action(&batch)?;
+        batch.transaction.commit().map_err(failed)?;
+        Ok(value)
     }
 
     /// Removes papers with everything that hangs on them; says how many there were.
@@ -115,6 +124,28 @@ impl Collection {
             let mut statement = connection.prepare("SELECT row FROM paper ORDER BY id")?;
             statement.query_map([], |row| row.get(0))?.collect()
         })
+    }
+
+    /// The id of every row, in the order of ids.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
+    pub fn ids(&self) -> Result<Vec<(RowId, PaperId)>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare("SELECT row, id FROM paper ORDER BY id")?;
+            statement.query_map([], |row| Ok((row.get(0)?, PaperId::new(row.get::<_, String>(1)?))))?.collect()
+        })
+    }
+
+    /// The first and the last date, where any paper has one.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
+    pub fn date_range(&self) -> Result<Option<(String, String)>> {
+        let range: (Option<String>, Option<String>) = self.read(|connection| {
+            connection.query_row("SELECT min(date), max(date) FROM paper", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        })?;
+        Ok(range.0.zip(range.1))
     }
 
     /// The deduplication keys of every paper, as they were stored.
@@ -196,6 +227,32 @@ pub struct Change<'a> {
     pub paper: &'a Paper,
     /// Its deduplication keys.
     pub keys: &'a [u8],
+}
+
+/// An open transaction that papers are read from and written to.
+#[derive(Debug)]
+pub struct Batch<'c> {
+    transaction: Transaction<'c>,
+    path: &'c Path,
+}
+
+impl Batch<'_> {
+    /// The paper of `row`, as the batch has left it.
+    ///
+    /// # Errors
+    /// [`Error::Collection`] where the file cannot be read.
+    pub fn paper(&self, row: RowId) -> Result<Option<Paper>> {
+        let found = PaperReader::new(&self.transaction).and_then(|mut reader| reader.get(row));
+        Ok(found.map_err(|error| sql_error(self.path, error))?.map(|stored| stored.paper))
+    }
+
+    /// Writes a paper and says where it stands.
+    ///
+    /// # Errors
+    /// [`Error::Collection`] where the file cannot be written.
+    pub fn put(&self, change: &Change<'_>) -> Result<RowId> {
+        put(&self.transaction, change).map_err(|error| sql_error(self.path, error))
+    }
 }
 
 fn put(transaction: &Transaction<'_>, change: &Change<'_>) -> rusqlite::Result<RowId> {

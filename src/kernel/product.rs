@@ -1,0 +1,220 @@
+//! Rows times packed columns in f32: the register-blocked product that every f32 kernel shares.
+//!
+//! A sum runs over the dimension in one lane from first to last, whatever block it falls in, so a score has the same
+//! bits wherever its row stands. The dimension is not blocked: a tile's rows stay in the first cache up to some
+//! 800 numbers a row, and beyond that come from the second.
+
+#![expect(unsafe_code, reason = "the inner loop reads by pointer")]
+
+use super::Isa;
+use super::buffer::Buffer;
+use super::simd::{Kernel, Simd};
+
+/// Rows that meet a panel before the next panel is fetched: few enough to stay in the second cache, and a multiple of
+/// the rows of a tile in every instruction set.
+pub(super) const BLOCK_ROWS: usize = 84;
+
+/// How far ahead of its use a panel is fetched.
+const PREFETCH_STEPS: usize = 8;
+
+/// A row-major matrix laid out so that a product with it reads memory in order.
+///
+/// Made once and used for many products: centroids for a pass over the data, a batch of queries.
+#[derive(Debug, Clone)]
+pub struct PackedMatrix {
+    isa: Isa,
+    len: usize,
+    dim: usize,
+    /// Panels of two vectors of columns (the last one may have one), within a panel one dimension after the other.
+    numbers: Buffer<f32>,
+}
+
+impl PackedMatrix {
+    /// Packs rows of `dim` numbers.
+    pub fn pack(isa: Isa, rows: &[f32], dim: usize) -> Self {
+        assert!(dim > 0 && rows.len().is_multiple_of(dim), "not a whole number of rows");
+        let len = rows.len() / dim;
+        let mut packed = Self { isa, len, dim, numbers: Buffer::zeroed(0) };
+        packed.numbers.resize(packed.padded_len() * dim);
+        for column in 0..packed.padded_len().div_ceil(packed.panel_width()) {
+            packed.fill_panel(column * packed.panel_width(), rows);
+        }
+        packed
+    }
+
+    fn fill_panel(&mut self, first: usize, rows: &[f32]) {
+        let (dim, width) = (self.dim, self.panel_width().min(self.padded_len() - first));
+        let panel = &mut self.numbers[first * dim..][..width * dim];
+        for (column, row) in rows.chunks_exact(dim).skip(first).take(width).enumerate() {
+            for (at, &number) in row.iter().enumerate() {
+                panel[at * width + column] = number;
+            }
+        }
+    }
+
+    /// Number of rows that were packed.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was packed.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Numbers in a row.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The instruction set it was laid out for.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Rows with those of zeros that fill the last vector.
+    pub(super) fn padded_len(&self) -> usize {
+        self.len.next_multiple_of(self.isa.lanes())
+    }
+
+    fn panel_width(&self) -> usize {
+        2 * self.isa.lanes()
+    }
+}
+
+/// `rows * packed^T`, row-major: a row of `out` holds one row's dot products with all packed rows.
+pub fn scores(rows: &[f32], packed: &PackedMatrix, out: &mut [f32]) {
+    assert!(rows.len().is_multiple_of(packed.dim), "rows must be as long as those packed");
+    assert_eq!(out.len(), rows.len() / packed.dim * packed.len, "out must be rows by packed rows");
+    packed.isa.run(Scores { rows, packed, out });
+}
+
+struct Scores<'a> {
+    rows: &'a [f32],
+    packed: &'a PackedMatrix,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Scores<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        let width = self.packed.len;
+        if width == 0 {
+            return;
+        }
+        let blocks = self.rows.chunks(BLOCK_ROWS * self.packed.dim);
+        for (rows, out) in blocks.zip(self.out.chunks_mut(BLOCK_ROWS * width)) {
+            multiply::<S, ROWS, _>(simd, rows, self.packed, &mut Copy { out, width });
+        }
+    }
+}
+
+struct Copy<'a> {
+    out: &'a mut [f32],
+    width: usize,
+}
+
+impl<S: Simd> TileUser<S> for Copy<'_> {
+    #[inline(always)]
+    fn take<const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        sums: &[[S::F32; VECTORS]; ROWS],
+    ) {
+        for (row, sums) in (row..).zip(sums) {
+            let out = &mut self.out[row * self.width..(row + 1) * self.width];
+            for (&sum, out) in sums.iter().zip(out[column..].chunks_mut(S::LANES)) {
+                if out.len() == S::LANES { simd.store(sum, out) } else { simd.store_partial(sum, out) }
+            }
+        }
+    }
+}
+
+/// What becomes of the sums of a tile.
+pub(super) trait TileUser<S: Simd> {
+    /// `sums[r][v]` holds row `row + r` times the vector of columns that begins at `column + v * S::LANES`.
+    fn take<const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        sums: &[[S::F32; VECTORS]; ROWS],
+    );
+}
+
+/// Gives `user` every tile of `rows * packed^T`: panel after panel, in each the rows in order.
+#[inline(always)]
+pub(super) fn multiply<S: Simd, const ROWS: usize, U: TileUser<S>>(
+    simd: S,
+    rows: &[f32],
+    packed: &PackedMatrix,
+    user: &mut U,
+) {
+    assert_eq!(packed.isa.lanes(), S::LANES, "packed for another instruction set");
+    for column in (0..packed.len).step_by(2 * S::LANES) {
+        let panel = &packed.numbers[column * packed.dim..];
+        if packed.padded_len() - column > S::LANES {
+            panel_product::<S, ROWS, 2, U>(simd, rows, packed.dim, panel, column, user);
+        } else {
+            panel_product::<S, ROWS, 1, U>(simd, rows, packed.dim, panel, column, user);
+        }
+    }
+}
+
+/// Full tiles, then tiles of four rows (just enough sums to keep two units busy), then single rows.
+#[inline(always)]
+fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S>>(
+    simd: S,
+    rows: &[f32],
+    dim: usize,
+    panel: &[f32],
+    column: usize,
+    user: &mut U,
+) {
+    let n_rows = rows.len() / dim;
+    let mut row = 0;
+    while n_rows - row >= ROWS {
+        user.take(simd, row, column, &tile::<S, ROWS, VECTORS>(simd, &rows[row * dim..], dim, panel));
+        row += ROWS;
+    }
+    while ROWS > 4 && n_rows - row >= 4 {
+        user.take(simd, row, column, &tile::<S, 4, VECTORS>(simd, &rows[row * dim..], dim, panel));
+        row += 4;
+    }
+    for row in row..n_rows {
+        user.take(simd, row, column, &tile::<S, 1, VECTORS>(simd, &rows[row * dim..], dim, panel));
+    }
+}
+
+/// `ROWS` rows of `dim` numbers times a panel of `VECTORS` vectors of columns.
+#[inline(always)]
+pub(super) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    rows: &[f32],
+    dim: usize,
+    panel: &[f32],
+) -> [[S::F32; VECTORS]; ROWS] {
+    assert!(rows.len() >= ROWS * dim && panel.len() >= VECTORS * S::LANES * dim, "a tile reads within its slices");
+    let (rows, panel) = (rows.as_ptr(), panel.as_ptr());
+    let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+    for at in 0..dim {
+        for vector in 0..VECTORS {
+            simd.prefetch(panel.wrapping_add(((at + PREFETCH_STEPS) * VECTORS + vector) * S::LANES));
+        }
+        // SAFETY: `at` is below `dim`, so this vector ends at or before the end of the panel, asserted above.
+        let columns: [S::F32; VECTORS] =
+            std::array::from_fn(|v| unsafe { simd.load_pointer(panel.add((at * VECTORS + v) * S::LANES)) });
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: `row` is below `ROWS` and `at` below `dim`: within the rows, asserted above.
+            let number = simd.splat(unsafe { *rows.add(row * dim + at) });
+            for (sum, &column) in sums.iter_mut().zip(&columns) {
+                *sum = simd.mul_add(number, column, *sum);
+            }
+        }
+    }
+    sums
+}

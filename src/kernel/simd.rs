@@ -1,0 +1,96 @@
+//! One vocabulary of vector instructions, so that a kernel is written once.
+//!
+//! A value of a type that implements [`Simd`] is the proof that its instructions run here: only [`Isa::run`] makes one,
+//! from a detected [`Isa`]. That is why the arithmetic below is safe. Kernels and everything they call must be
+//! `#[inline(always)]`: only then is the code compiled with the instructions that [`Isa::run`] turns on.
+
+#![expect(unsafe_code, reason = "entering a function compiled for an instruction set is unsafe")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use half::bf16;
+
+use super::{Isa, Level};
+
+use portable::Portable;
+
+/// A kernel, written for any instruction set.
+pub(super) trait Kernel {
+    /// What it returns.
+    type Output;
+
+    /// Runs it. `ROWS` is how many rows of a product keep all sums in registers beside two vectors of columns.
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) -> Self::Output;
+}
+
+/// Vectors of f32 in one instruction set.
+///
+/// Loads and stores panic where the slice is too short. Comparisons with NaN are false; `max` and `min` of NaN are
+/// unspecified.
+pub(super) trait Simd: Copy {
+    /// A vector of [`Self::LANES`] numbers.
+    type F32: Copy;
+    /// One truth value per lane.
+    type Mask: Copy;
+    /// Numbers in a vector.
+    const LANES: usize;
+
+    fn splat(self, value: f32) -> Self::F32;
+    /// `0.0, 1.0, 2.0, ...`
+    fn iota(self) -> Self::F32;
+    fn load(self, from: &[f32]) -> Self::F32;
+    /// The whole of a slice shorter than a vector, then zeros.
+    fn load_partial(self, from: &[f32]) -> Self::F32;
+    fn store(self, vector: Self::F32, to: &mut [f32]);
+    /// Fills a slice that is shorter than a vector.
+    fn store_partial(self, vector: Self::F32, to: &mut [f32]);
+    /// # Safety
+    /// `from` must be valid for reading a whole vector.
+    unsafe fn load_pointer(self, from: *const f32) -> Self::F32;
+    /// Asks for the line at `from`, which need not be valid, to be brought to the first cache.
+    fn prefetch(self, from: *const f32);
+    fn load_bf16(self, from: &[bf16]) -> Self::F32;
+    /// Rounds to nearest, ties to even. Denormal results may become zero.
+    fn store_bf16(self, vector: Self::F32, to: &mut [bf16]);
+
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b + c`, rounded once where the instruction set can.
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// To the nearest whole number.
+    fn round(self, vector: Self::F32) -> Self::F32;
+    /// `vector * 2^power` for whole powers of -126 to 127.
+    fn scale_by_power(self, vector: Self::F32, power: Self::F32) -> Self::F32;
+    fn greater(self, a: Self::F32, b: Self::F32) -> Self::Mask;
+    /// `yes` where the mask is set, else `no`.
+    fn select(self, mask: Self::Mask, yes: Self::F32, no: Self::F32) -> Self::F32;
+    /// Bit `i` is lane `i`.
+    fn bits(self, mask: Self::Mask) -> u32;
+    fn sum(self, vector: Self::F32) -> f32;
+    fn largest(self, vector: Self::F32) -> f32;
+}
+
+impl Isa {
+    /// Runs `kernel` with the widest vectors of this set.
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[cfg(target_arch = "x86_64")]
+        match self.level() {
+            Level::Portable => {}
+            // SAFETY: an `Isa` of this level exists only where `isa::detect` found AVX2, FMA and F16C.
+            Level::Avx2 => return unsafe { avx2::run(kernel) },
+            // SAFETY: as above, for AVX-512 F, BW, DQ and VL, and AVX2 before them.
+            Level::Avx512 => return unsafe { avx512::run(kernel) },
+            // SAFETY: as above, and AVX-512 BF16.
+            Level::Avx512Bf16 | Level::AmxBf16 => return unsafe { avx512::run_bf16(kernel) },
+        }
+        kernel.run::<Portable, 4>(Portable)
+    }
+}

@@ -1,0 +1,206 @@
+//! AVX-512 F, BW, DQ and VL: sixteen lanes, with or without instructions for bf16.
+//!
+//! Every `unsafe` block below calls intrinsics of these sets; a value of [`Avx512`] proves that they run.
+
+use std::arch::x86_64::*;
+use std::mem::transmute;
+
+use half::bf16;
+
+use super::{Kernel, Simd};
+
+/// Proof of AVX-512 F, BW, DQ and VL, and of BF16 where `BF16` is set; made by [`run`] and [`run_bf16`] only.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernel) struct Avx512<const BF16: bool>(());
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512<false>, 14>(Avx512(()))
+}
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, DQ, VL and BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+pub(super) unsafe fn run_bf16<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512<true>, 14>(Avx512(()))
+}
+
+#[inline(always)]
+fn first_lanes(n: usize) -> __mmask16 {
+    ((1u32 << n.min(16)) - 1) as __mmask16
+}
+
+/// Sixteen numbers as bf16, rounded to nearest with ties to even.
+///
+/// # Safety
+/// The processor must have AVX-512 F, and BF16 where `BF16` is set.
+#[inline(always)]
+unsafe fn to_bf16<const BF16: bool>(vector: __m512) -> __m256i {
+    // SAFETY: the caller vouches for the instructions; both types are 256 plain bits.
+    unsafe {
+        if BF16 {
+            return transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(vector));
+        }
+        let bits = _mm512_castps_si512(vector);
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+        _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded))
+    }
+}
+
+impl<const BF16: bool> Simd for Avx512<BF16> {
+    type F32 = __m512;
+    type Mask = __mmask16;
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn iota(self) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            _mm512_cvtepi32_ps(lanes)
+        }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F, and the slice taken holds the sixteen numbers read.
+        unsafe { _mm512_loadu_ps(from[..16].as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_partial(self, from: &[f32]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F, and the mask lets only the numbers of the slice be read.
+        unsafe { _mm512_maskz_loadu_ps(first_lanes(from.len()), from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, vector: __m512, to: &mut [f32]) {
+        // SAFETY: `self` proves AVX-512 F, and the slice taken has room for sixteen numbers.
+        unsafe { _mm512_storeu_ps(to[..16].as_mut_ptr(), vector) }
+    }
+
+    #[inline(always)]
+    fn store_partial(self, vector: __m512, to: &mut [f32]) {
+        // SAFETY: `self` proves AVX-512 F, and the mask lets only the numbers of the slice be written.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first_lanes(to.len()), vector) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pointer(self, from: *const f32) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F, and the caller vouches for sixteen numbers.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: *const f32) {
+        // SAFETY: a prefetch of any address is a hint that never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F, and the slice taken holds the 32 bytes read; a bf16 is the upper half of an f32.
+        unsafe {
+            let halves = _mm256_loadu_si256(from[..16].as_ptr().cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        }
+    }
+
+    #[inline(always)]
+    fn store_bf16(self, vector: __m512, to: &mut [bf16]) {
+        // SAFETY: `self` proves what `to_bf16` asks for, and the slice taken has room for the 32 bytes written.
+        unsafe { _mm256_storeu_si256(to[..16].as_mut_ptr().cast(), to_bf16::<BF16>(vector)) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn round(self, vector: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(vector) }
+    }
+
+    #[inline(always)]
+    fn scale_by_power(self, vector: __m512, power: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_scalef_ps(vector, power) }
+    }
+
+    #[inline(always)]
+    fn greater(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn select(self, mask: __mmask16, yes: __m512, no: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_mask_blend_ps(mask, no, yes) }
+    }
+
+    #[inline(always)]
+    fn bits(self, mask: __mmask16) -> u32 {
+        u32::from(mask)
+    }
+
+    #[inline(always)]
+    fn sum(self, vector: __m512) -> f32 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_reduce_add_ps(vector) }
+    }
+
+    #[inline(always)]
+    fn largest(self, vector: __m512) -> f32 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_reduce_max_ps(vector) }
+    }
+}

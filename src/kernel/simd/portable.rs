@@ -1,0 +1,139 @@
+//! Vectors as arrays: the specification, and what runs where no better set is known.
+
+use std::array::from_fn;
+
+use half::bf16;
+
+use super::Simd;
+
+/// Four lanes: what the baseline of every 64-bit processor holds in a register.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernel) struct Portable;
+
+type Four = [f32; 4];
+
+impl Simd for Portable {
+    type F32 = Four;
+    type Mask = [bool; 4];
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Four {
+        [value; 4]
+    }
+
+    #[inline(always)]
+    fn iota(self) -> Four {
+        [0.0, 1.0, 2.0, 3.0]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> Four {
+        [from[0], from[1], from[2], from[3]]
+    }
+
+    #[inline(always)]
+    fn load_partial(self, from: &[f32]) -> Four {
+        from_fn(|lane| from.get(lane).copied().unwrap_or(0.0))
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Four, to: &mut [f32]) {
+        to[..4].copy_from_slice(&vector);
+    }
+
+    #[inline(always)]
+    fn store_partial(self, vector: Four, to: &mut [f32]) {
+        to.copy_from_slice(&vector[..to.len()]);
+    }
+
+    #[inline(always)]
+    unsafe fn load_pointer(self, from: *const f32) -> Four {
+        // SAFETY: the caller vouches for four numbers; an array needs no more alignment than its elements.
+        unsafe { from.cast::<Four>().read() }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _from: *const f32) {}
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16]) -> Four {
+        [from[0].to_f32(), from[1].to_f32(), from[2].to_f32(), from[3].to_f32()]
+    }
+
+    #[inline(always)]
+    fn store_bf16(self, vector: Four, to: &mut [bf16]) {
+        to[..4].copy_from_slice(&vector.map(bf16::from_f32));
+    }
+
+    #[inline(always)]
+    fn add(self, a: Four, b: Four) -> Four {
+        from_fn(|lane| a[lane] + b[lane])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Four, b: Four) -> Four {
+        from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Four, b: Four) -> Four {
+        from_fn(|lane| a[lane] * b[lane])
+    }
+
+    #[inline(always)]
+    fn div(self, a: Four, b: Four) -> Four {
+        from_fn(|lane| a[lane] / b[lane])
+    }
+
+    #[inline(always)]
+    fn min(self, a: Four, b: Four) -> Four {
+        from_fn(|lane| if a[lane] < b[lane] { a[lane] } else { b[lane] })
+    }
+
+    #[inline(always)]
+    fn max(self, a: Four, b: Four) -> Four {
+        from_fn(|lane| if a[lane] > b[lane] { a[lane] } else { b[lane] })
+    }
+
+    // Rounded twice: `f32::mul_add` is a slow library call where the processor has no such instruction.
+    #[inline(always)]
+    fn mul_add(self, a: Four, b: Four, c: Four) -> Four {
+        from_fn(|lane| a[lane] * b[lane] + c[lane])
+    }
+
+    #[inline(always)]
+    fn round(self, vector: Four) -> Four {
+        vector.map(f32::round_ties_even)
+    }
+
+    #[inline(always)]
+    fn scale_by_power(self, vector: Four, power: Four) -> Four {
+        from_fn(|lane| vector[lane] * f32::from_bits(((power[lane] as i32 + 127) as u32) << 23))
+    }
+
+    #[inline(always)]
+    fn greater(self, a: Four, b: Four) -> [bool; 4] {
+        from_fn(|lane| a[lane] > b[lane])
+    }
+
+    #[inline(always)]
+    fn select(self, mask: [bool; 4], yes: Four, no: Four) -> Four {
+        from_fn(|lane| if mask[lane] { yes[lane] } else { no[lane] })
+    }
+
+    #[inline(always)]
+    fn bits(self, mask: [bool; 4]) -> u32 {
+        mask.iter().rev().fold(0, |bits, &set| bits << 1 | u32::from(set))
+    }
+
+    #[inline(always)]
+    fn sum(self, vector: Four) -> f32 {
+        (vector[0] + vector[2]) + (vector[1] + vector[3])
+    }
+
+    #[inline(always)]
+    fn largest(self, vector: Four) -> f32 {
+        vector.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+}

@@ -1,0 +1,108 @@
+//! AMX tiles: permission, configuration, and the guard that holds them.
+//!
+//! The standard library's intrinsics for tiles are not stable, so instructions are written as inline assembly with
+//! literal registers: the compiler never touches a tile register, and what is left in one survives until the next block.
+
+#![expect(unsafe_code, reason = "tile registers are reached by inline assembly only")]
+
+use std::arch::asm;
+use std::arch::x86_64::{__cpuid_count, _xgetbv};
+use std::marker::PhantomData;
+
+use super::{Isa, Level};
+
+/// Rows of a tile.
+pub(super) const TILE_ROWS: usize = 16;
+/// Bytes in a row of a tile.
+pub(super) const TILE_ROW_BYTES: usize = 64;
+
+/// Whether the processor multiplies tiles of bf16 and the operating system keeps them across a task switch.
+pub(super) fn processor_has_bf16_tiles() -> bool {
+    const AMX_BF16: u32 = 1 << 22;
+    const AMX_TILE: u32 = 1 << 24;
+    const OSXSAVE: u32 = 1 << 27;
+    // Both halves of the tile state: configuration and data.
+    const TILE_STATE: u64 = 0b11 << 17;
+    if __cpuid_count(0, 0).eax < 7 || __cpuid_count(1, 0).ecx & OSXSAVE == 0 {
+        return false;
+    }
+    // SAFETY: OSXSAVE, just checked, says that XGETBV may be executed, and every processor that has it has XSAVE.
+    let enabled = unsafe { enabled_state() };
+    let features = __cpuid_count(7, 0).edx;
+    features & AMX_BF16 != 0 && features & AMX_TILE != 0 && enabled & TILE_STATE == TILE_STATE
+}
+
+/// # Safety
+/// The processor must have XSAVE and the operating system must have enabled it.
+#[target_feature(enable = "xsave")]
+unsafe fn enabled_state() -> u64 {
+    // SAFETY: the caller vouches for XSAVE; register 0 always exists.
+    unsafe { _xgetbv(0) }
+}
+
+/// Asks Linux to let this process, with all its threads to come, use tile data. Elsewhere nobody can be asked.
+pub(super) fn ask_permission() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const SYS_ARCH_PRCTL: i64 = 158;
+        const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
+        const XFEATURE_XTILEDATA: i64 = 18;
+        let answer: i64;
+        // SAFETY: this system call reads no memory of ours; the kernel clobbers rcx and r11 and nothing else.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") SYS_ARCH_PRCTL => answer,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") XFEATURE_XTILEDATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack),
+            );
+        }
+        answer == 0
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+#[repr(C, align(64))]
+struct Configuration {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+/// Eight full tiles, configured for this thread until dropped.
+///
+/// Tiles belong to a thread, so the guard cannot leave it. While tiles are in use every task switch saves 8 KiB more,
+/// which is why they are released at the end of a batch.
+#[derive(Debug)]
+pub(super) struct Tiles {
+    stays_on_thread: PhantomData<*mut ()>,
+}
+
+impl Tiles {
+    /// Configures the tiles of this thread; none where `isa` has no tiles.
+    pub(super) fn configure(isa: Isa) -> Option<Self> {
+        if isa.level() < Level::AmxBf16 {
+            return None;
+        }
+        let mut configuration =
+            Configuration { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
+        configuration.row_bytes[..8].fill(TILE_ROW_BYTES as u16);
+        configuration.rows[..8].fill(TILE_ROWS as u8);
+        // SAFETY: `isa` was detected, so tiles exist and are permitted; the configuration is 64 bytes of palette 1.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly)) };
+        Some(Self { stays_on_thread: PhantomData })
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: the guard was made by `configure`, so the instruction exists.
+        unsafe { asm!("tilerelease", options(nomem, nostack)) };
+    }
+}
