@@ -172,10 +172,8 @@ fn worth_retrying(error: &ApiError) -> bool {
     match error {
         ApiError::RequestError(request) => match &**request {
             ureq::Error::StatusCode(status) => *status >= 500 || [408, RANGE_NOT_SATISFIABLE, 429].contains(status),
-            other => matches!(
-                other,
-                ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) | ureq::Error::ConnectionFailed
-            ),
+            ureq::Error::Io(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+            other => matches!(other, ureq::Error::Timeout(_) | ureq::Error::Protocol(_)),
         },
         ApiError::IoError(error) => !matches!(
             error.kind(),

@@ -172,7 +172,7 @@ fn in_bytes(rows: &[f32], width: usize) -> Vec<u8> {
     let scale_bytes: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
     let views = [
         ("embedding.weight", TensorView::new(Dtype::I8, vec![scales.len(), width], &bytes).expect("a view")),
-        ("embedding.weight_scale", TensorView::new(Dtype::F32, vec![scales.len()], &scale_bytes).expect("a view")),
+        ("embedding.scale", TensorView::new(Dtype::F32, vec![scales.len()], &scale_bytes).expect("a view")),
     ];
     safetensors::serialize(views, None).expect("a file")
 }

@@ -1,15 +1,14 @@
 //! All integration tests in one binary, one module per area.
 
-mod encode;
-mod hub;
-mod layers;
-mod models;
-mod tiny;
 mod clean;
 mod commands;
+mod encode;
 mod faults;
+mod hub;
 mod ingest;
 mod kernel;
 mod layers;
 mod listing;
+mod models;
 mod program;
+mod tiny;

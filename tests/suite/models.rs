@@ -329,7 +329,6 @@ fn a_hub_that_is_not_there_is_said() {
         let settings =
             Settings { offline: false, endpoint: endpoint.into(), cache: Some(cache.path().join("hub")), ..offline() };
         let error = resolve(Some(REPOSITORY), &settings, &Silent).expect_err("no hub");
-        eprintln!("{endpoint}: {error} {:?}", std::error::Error::source(&error));
         assert_eq!(error.exit_code(), 4);
         assert!(error.hint().is_some_and(|hint| hint.contains("HF_ENDPOINT")), "{error}");
     }
