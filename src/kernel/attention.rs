@@ -6,9 +6,7 @@
 mod half;
 mod single;
 
-use super::function::power_of_two;
 use super::operand::{Operand, Precision};
-use super::simd::Simd;
 use super::{Isa, Workspace};
 
 pub(super) use scratch::Scratch;
@@ -109,10 +107,4 @@ impl Mask {
             Self::Window(reach) => query.saturating_sub(reach)..len.min(query.saturating_add(reach).saturating_add(1)),
         }
     }
-}
-
-/// `2^(scale * (score - largest))`, the weight of a key before normalisation.
-#[inline(always)]
-fn weight<S: Simd>(simd: S, score: S::F32, scale: S::F32, largest: S::F32) -> S::F32 {
-    power_of_two(simd, simd.mul(scale, simd.sub(score, largest)))
 }

@@ -143,29 +143,34 @@ impl Kernel for Unit<'_> {
     }
 }
 
+/// Four sums side by side hide the latency of an addition.
 #[inline(always)]
 fn sum<S: Simd>(simd: S, row: &[f32]) -> f32 {
-    let mut sum = simd.splat(0.0);
-    for numbers in row.chunks(S::LANES) {
-        sum = simd.add(sum, simd.load_up_to(numbers));
+    let mut sums = [simd.splat(0.0); 4];
+    for numbers in row.chunks(4 * S::LANES) {
+        for (numbers, sum) in numbers.chunks(S::LANES).zip(&mut sums) {
+            *sum = simd.add(*sum, simd.load_up_to(numbers));
+        }
     }
-    simd.sum(sum)
+    simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
 }
 
 /// Sum of the squared distances to `centre`. Lanes past the end of the row are taken for the centre.
 #[inline(always)]
 fn squares_around<S: Simd>(simd: S, row: &[f32], centre: f32) -> f32 {
     let centres = simd.splat(centre);
-    let mut sum = simd.splat(0.0);
-    for numbers in row.chunks(S::LANES) {
-        let mut distance = simd.sub(simd.load_up_to(numbers), centres);
-        if numbers.len() < S::LANES {
-            let within = simd.greater(simd.splat(numbers.len() as f32), simd.iota());
-            distance = simd.select(within, distance, simd.splat(0.0));
+    let mut sums = [simd.splat(0.0); 4];
+    for numbers in row.chunks(4 * S::LANES) {
+        for (numbers, sum) in numbers.chunks(S::LANES).zip(&mut sums) {
+            let mut distance = simd.sub(simd.load_up_to(numbers), centres);
+            if numbers.len() < S::LANES {
+                let within = simd.greater(simd.splat(numbers.len() as f32), simd.iota());
+                distance = simd.select(within, distance, simd.splat(0.0));
+            }
+            *sum = simd.mul_add(distance, distance, *sum);
         }
-        sum = simd.mul_add(distance, distance, sum);
     }
-    simd.sum(sum)
+    simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
 }
 
 #[inline(always)]

@@ -4,10 +4,11 @@ use half::bf16;
 
 use super::super::Isa;
 use super::super::buffer::Buffer;
+use super::super::function::{ROUGH_POWER, falling_power_of_two};
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Idle, Square, Unit, Vectors, place_in_panel};
-use super::{Job, weight};
+use super::super::square::{Idle, Square, Unit, Vectors};
+use super::{Job, Mask};
 
 /// Memory for one head of one sequence. Queries and weights are blocks of rows, keys and values panels of columns.
 #[derive(Debug, Clone, Default)]
@@ -82,49 +83,96 @@ impl Head<'_> {
         self.len.div_ceil(SIDE)
     }
 
-    /// Calls `take` with a dimension and what the token's query (0), key (1) or value (2) holds from there on, cut where
-    /// either side begins a step.
-    fn pieces(&self, token: usize, part: usize, mut take: impl FnMut(usize, &[bf16])) {
-        let (row, first) = (self.first + token, part * self.job.width() + self.head * self.dim());
-        let mut done = 0;
-        while done < self.dim() {
-            let column = first + done;
-            let n = (SIDE - column % SIDE).min(SIDE - done % SIDE).min(self.dim() - done);
-            let from = self.job.qkv.line(row, column / SIDE) + column % SIDE;
-            take(done, &self.job.qkv.half[from..from + n]);
-            done += n;
+    /// Whether some query of the sequence does not attend to some key of a panel.
+    fn hides_keys_of(&self, panel: usize) -> bool {
+        self.job.settings.mask != Mask::Full || (panel + 1) * SIDE > self.len
+    }
+
+    /// A step of the token's query (0), key (1) or value (2), padded with zeros.
+    #[inline(always)]
+    fn line(&self, token: usize, part: usize, step: usize) -> [bf16; SIDE] {
+        let (row, first) = (self.first + token, part * self.job.width() + self.head * self.dim() + step * SIDE);
+        let n = SIDE.min(self.dim() - step * SIDE);
+        let mut line = [bf16::ZERO; SIDE];
+        let qkv = self.job.qkv;
+        if first.is_multiple_of(SIDE) && n == SIDE {
+            line.copy_from_slice(&qkv.half[qkv.line(row, first / SIDE)..][..SIDE]);
+        } else {
+            for (column, number) in (first..first + n).zip(&mut line) {
+                *number = qkv.half[qkv.line(row, column / SIDE) + column % SIDE];
+            }
         }
+        line
+    }
+
+    /// As [`Self::line`], zeros past the last token.
+    #[inline(always)]
+    fn line_or_zeros(&self, token: usize, part: usize, step: usize) -> [bf16; SIDE] {
+        if token < self.len { self.line(token, part, step) } else { [bf16::ZERO; SIDE] }
+    }
+
+    /// Lays a step of 32 queries out as a block of rows.
+    #[inline(always)]
+    fn copy_queries(&self, block: usize, step: usize, to: &mut [bf16]) {
+        for (token, to) in (block * SIDE..self.len).zip(to.chunks_exact_mut(SIDE)) {
+            to.copy_from_slice(&self.line(token, 0, step));
+        }
+    }
+
+    /// Lays a step of 32 keys out as a panel of columns, of which the dimensions are the inputs.
+    #[inline(always)]
+    fn copy_keys(&self, block: usize, step: usize, to: &mut [bf16]) {
+        for (tile, to) in to.chunks_exact_mut(STEP / 2).enumerate() {
+            let first = block * SIDE + tile * 16;
+            let mut lines = [[bf16::ZERO; SIDE]; 16];
+            for (token, line) in (first..self.len).zip(&mut lines) {
+                *line = self.line(token, 1, step);
+            }
+            for (pair, to) in to.chunks_exact_mut(SIDE).enumerate() {
+                for (line, to) in lines.iter().zip(to.chunks_exact_mut(2)) {
+                    to.copy_from_slice(&line[2 * pair..2 * pair + 2]);
+                }
+            }
+        }
+    }
+
+    /// Lays a step of 32 values out as a panel of columns, of which the tokens are the inputs.
+    #[inline(always)]
+    fn copy_values(&self, block: usize, step: usize, to: &mut [bf16]) {
+        let (left, right) = to.split_at_mut(STEP / 2);
+        let tiles = left.chunks_exact_mut(SIDE).zip(right.chunks_exact_mut(SIDE));
+        for (pair, (left, right)) in tiles.enumerate() {
+            let token = block * SIDE + 2 * pair;
+            let (even, odd) = (self.line_or_zeros(token, 2, step), self.line_or_zeros(token + 1, 2, step));
+            interleave(&even[..16], &odd[..16], left);
+            interleave(&even[16..], &odd[16..], right);
+        }
+    }
+}
+
+#[inline(always)]
+fn interleave(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
+    for ((to, &even), &odd) in to.chunks_exact_mut(2).zip(even).zip(odd) {
+        to[0] = even;
+        to[1] = odd;
     }
 }
 
 impl Scratch {
     /// Copies a head out of the packed rows, in the order that squares are multiplied in. Padding is zero.
+    #[inline(always)]
     fn take_head(&mut self, head: &Head<'_>) {
         let (n_steps, n_blocks) = (head.n_steps(), head.n_blocks());
         for buffer in [&mut self.queries, &mut self.keys, &mut self.values] {
             buffer.resize(n_steps * n_blocks * STEP);
         }
-        if !head.dim().is_multiple_of(SIDE) || !head.len.is_multiple_of(SIDE) {
-            [&mut self.queries, &mut self.keys, &mut self.values]
-                .into_iter()
-                .for_each(|buffer| buffer.fill(bf16::ZERO));
-        }
-        for token in 0..head.len {
-            let (block, within) = (token / SIDE * n_steps * STEP, token % SIDE);
-            head.pieces(token, 0, |at, piece| {
-                let line = block + at / SIDE * STEP + within * SIDE + at % SIDE;
-                self.queries[line..line + piece.len()].copy_from_slice(piece);
-            });
-            head.pieces(token, 1, |at, piece| {
-                for (at, &number) in (at..).zip(piece) {
-                    self.keys[block + place_in_panel(within, at)] = number;
-                }
-            });
-            head.pieces(token, 2, |at, piece| {
-                for (at, &number) in (at..).zip(piece) {
-                    self.values[at / SIDE * n_blocks * STEP + place_in_panel(at % SIDE, token)] = number;
-                }
-            });
+        for block in 0..n_blocks {
+            for step in 0..n_steps {
+                let (row_step, input_step) = (block * n_steps + step, step * n_blocks + block);
+                head.copy_queries(block, step, &mut self.queries[row_step * STEP..][..STEP]);
+                head.copy_keys(block, step, &mut self.keys[row_step * STEP..][..STEP]);
+                head.copy_values(block, step, &mut self.values[input_step * STEP..][..STEP]);
+            }
         }
     }
 
@@ -141,19 +189,23 @@ impl Scratch {
             unit.square(simd, queries, keys, n_rows, scores, &mut Idle);
         }
         for (panel, scores) in self.scores[..n_blocks].iter_mut().enumerate() {
-            hide_keys(head, block, panel, scores);
+            if head.hides_keys_of(panel) {
+                hide_keys(head, block, panel, scores);
+            }
             raise(simd, scores, n_rows, &mut largest);
         }
-        let scale = simd.splat(head.job.scale());
         let mut sums = [simd.splat(0.0); SIDE];
-        for row in 0..n_rows {
-            let largest = simd.splat(simd.largest(largest[row]));
-            for (scores, weights) in self.scores.iter().zip(self.weights.chunks_exact_mut(STEP)) {
-                let line = &mut weights[row * SIDE..(row + 1) * SIDE];
-                for (scores, to) in scores.0[row].chunks_exact(S::LANES).zip(line.chunks_exact_mut(S::LANES)) {
-                    let weights = weight(simd, simd.load(scores), scale, largest);
-                    sums[row] = simd.add(sums[row], weights);
-                    simd.store_bf16(weights, to);
+        let scale = simd.splat(head.job.scale());
+        for largest in &mut largest[..n_rows] {
+            *largest = simd.mul(scale, simd.splat(simd.largest(*largest)));
+        }
+        for (scores, weights) in self.scores.iter().zip(self.weights.chunks_exact_mut(STEP)) {
+            let lines = scores.0[..n_rows].iter().zip(weights.chunks_exact_mut(SIDE));
+            for ((scores, weights), (largest, sum)) in lines.zip(largest.iter().zip(&mut sums)) {
+                for at in (0..SIDE).step_by(S::LANES) {
+                    let weight = weight(simd, simd.load(&scores[at..]), scale, *largest);
+                    *sum = simd.add(*sum, weight);
+                    simd.store_bf16(weight, &mut weights[at..]);
                 }
             }
         }
@@ -186,6 +238,13 @@ impl Scratch {
             }
         }
     }
+}
+
+/// `2^(scale * score - largest)` within 1e-4 of itself, a twentieth of what rounding to bf16 takes away.
+#[inline(always)]
+fn weight<S: Simd>(simd: S, score: S::F32, scale: S::F32, largest: S::F32) -> S::F32 {
+    let power = simd.sub(simd.mul(score, scale), largest);
+    falling_power_of_two(simd, &ROUGH_POWER, power)
 }
 
 /// Gives the keys that a query does not attend to the least score, of which the weight vanishes.

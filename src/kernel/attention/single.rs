@@ -2,10 +2,11 @@
 
 use super::super::Isa;
 use super::super::buffer::Buffer;
+use super::super::function::{POWER, falling_power_of_two};
 use super::super::operand::Operand;
 use super::super::product::{self, BLOCK_ROWS, PackedMatrix, TileUser};
 use super::super::simd::{Kernel, Simd};
-use super::{Job, weight};
+use super::Job;
 
 /// Memory for one head of one sequence.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +95,8 @@ fn softmax<S: Simd>(simd: S, row: &mut [f32], keys: std::ops::Range<usize>, scal
     let (largest, scale) = (simd.splat(simd.largest(largest)), simd.splat(scale));
     let mut sum = simd.splat(0.0);
     for scores in row.chunks_mut(S::LANES) {
-        let weights = weight(simd, load_or_least(simd, scores), scale, largest);
+        let distance = simd.sub(load_or_least(simd, scores), largest);
+        let weights = falling_power_of_two(simd, &POWER, simd.mul(distance, scale));
         simd.store_up_to(weights, scores);
         sum = simd.add(sum, weights);
     }
