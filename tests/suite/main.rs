@@ -3,9 +3,14 @@
 mod clean;
 mod cluster;
 mod commands;
+mod dedupe;
+mod encode;
 mod faults;
+mod hub;
 mod ingest;
 mod kernel;
 mod layers;
 mod listing;
+mod models;
 mod program;
+mod tiny;

@@ -136,8 +136,8 @@ fn ris_records_end_with_er_or_where_the_next_begins() {
         (&["graphs".to_owned(), "nets, large".into()][..], Some("Annals"))
     );
     assert_eq!((outcome.drafts[1].abstract_text.as_str(), date(&outcome.drafts[1]).as_str()), ("Text.", "2019"));
-    assert_eq!(outcome.drafts[2].provenance[0].line, Some(25));
-    assert_eq!(outcome.reasons(), [(Some(28), "stands before the `TY` that opens a record")]);
+    assert_eq!(outcome.drafts[2].provenance[0].line, Some(24));
+    assert_eq!(outcome.reasons(), [(Some(27), "stands before the `TY` that opens a record")]);
 }
 
 #[test]

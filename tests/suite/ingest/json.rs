@@ -238,7 +238,7 @@ fn named_fields_take_the_place_of_the_usual_ones() {
 #[test]
 fn a_broken_record_costs_only_itself() {
     let list = |second: &str| format!("[\n  {{\"title\": \"One\"}},\n  {second},\n  {{\"title\": \"Three\"}}\n]\n");
-    for broken in ["{\"title\": \"Two\"", "{\"title\": \"Two}", "{\"title\": \"Two\"}}", "{\"title\" \"Two\"}"] {
+    for broken in ["{\"title\": \"Two\"", "{\"title\": \"Two}", "{\"title\": \"Two\"]", "{\"title\" \"Two\"}"] {
         let outcome = read("list.json", list(broken));
         assert_eq!(outcome.titles(), ["One", "Three"], "{broken}");
         assert_eq!(outcome.skips[0].line, Some(3), "{broken}");
