@@ -1,7 +1,7 @@
 //! All integration tests in one binary, one module per area.
 
-mod cluster;
 mod clean;
+mod cluster;
 mod commands;
 mod dedupe;
 mod encode;
