@@ -17,10 +17,11 @@
 
 pub mod clean;
 pub mod cli;
+pub mod dedupe;
 pub mod error;
+pub mod ingest;
 pub mod kernel;
 pub mod output;
-pub mod ingest;
 pub mod paper;
 pub mod progress;
 pub mod search;

@@ -2,8 +2,9 @@
 
 mod clean;
 mod commands;
+mod dedupe;
 mod faults;
 mod kernel;
 mod layers;
-mod program;
 mod listing;
+mod program;
