@@ -14,3 +14,4 @@ mod listing;
 mod models;
 mod program;
 mod tiny;
+mod program;
