@@ -301,11 +301,8 @@ fn store(
     fit: &Fit,
     report: &ClusterReport,
 ) -> Result<()> {
-    let clustering = ClusteringRecord {
-        model,
-        settings: report.settings.to_string(),
-        figures: report.figures.to_string(),
-    };
+    let clustering =
+        ClusteringRecord { model, settings: report.settings.to_string(), figures: report.figures.to_string() };
     let record = |theme: &Theme| ThemeRecord {
         number: theme.theme,
         name: theme.name.clone(),

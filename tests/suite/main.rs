@@ -14,4 +14,3 @@ mod listing;
 mod models;
 mod program;
 mod tiny;
-mod program;
