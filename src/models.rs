@@ -24,7 +24,6 @@ pub use description::{
     StaticTable,
 };
 pub use embedded::DEFAULT_MODEL;
-pub use hub::Freshness;
 pub use inspect::{Checked, FileCheck, check, export};
 pub use manifest::{KnownModel, TextTemplate, find, known_models};
 pub use settings::Settings;
@@ -35,7 +34,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Problem, Result};
 use crate::progress::Progress;
-use hub::HubModel;
+use hub::{Freshness, HubModel};
 use source::{Files, Reader, Source};
 
 /// A model found, opened and read.
@@ -141,7 +140,7 @@ fn open(place: Place, settings: &Settings, freshness: Freshness, progress: &dyn 
             let absolute = std::path::absolute(&path).map_err(|error| Error::io("read", &path, error))?;
             Source::Folder(absolute)
         }
-        Place::Hub(repository) => Source::Hub(Box::new(HubModel::find(&repository, settings, freshness)?)),
+        Place::Hub(repository) => Source::Hub(Box::new(HubModel::find(&repository, settings, freshness, progress)?)),
         Place::Embedded => Source::Embedded,
     };
     let name = match &source {
@@ -173,18 +172,18 @@ fn open(place: Place, settings: &Settings, freshness: Freshness, progress: &dyn 
 mod tests {
     use super::*;
 
-    fn check(name: Option<&str>, expected: Place) {
+    fn check(name: Option<&str>, expected: &Place) {
         let settings = Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None };
-        assert_eq!(place(name, &settings).expect("a place"), expected);
+        assert_eq!(place(name, &settings).expect("a place"), *expected);
     }
 
     #[test]
     fn a_name_leads_to_one_place() {
-        check(None, Place::Embedded);
-        check(Some(DEFAULT_MODEL), Place::Embedded);
-        check(Some("all-MiniLM-L6-v2"), Place::Hub("sentence-transformers/all-MiniLM-L6-v2".into()));
-        check(Some("owner/model.v1"), Place::Hub("owner/model.v1".into()));
-        check(Some("src"), Place::Folder("src".into()));
+        check(None, &Place::Embedded);
+        check(Some(DEFAULT_MODEL), &Place::Embedded);
+        check(Some("all-MiniLM-L6-v2"), &Place::Hub("sentence-transformers/all-MiniLM-L6-v2".into()));
+        check(Some("owner/model.v1"), &Place::Hub("owner/model.v1".into()));
+        check(Some("src"), &Place::Folder("src".into()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Layouts: sentence-transformers' `StaticEmbedding` (`embedding.weight`), and model2vec (`embeddings`, with
 //! `mapping` from tokens to rows and `weights` per token where there are). Rows of 8-bit integers, scaled by
-//! `NAME_scale`, are used as they are stored. A text without any known token gets the mean of all rows, the direction
+//! `NAME.scale`, are used as they are stored. A text without any known token gets the mean of all rows, the direction
 //! that says least.
 
 use std::sync::OnceLock;

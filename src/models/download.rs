@@ -28,31 +28,40 @@ pub(super) fn fetch(
     settings: &Settings,
     progress: &dyn Progress,
 ) -> Result<PathBuf> {
-    let mut attempt = 0;
-    loop {
+    for _ in 0..ATTEMPTS {
+        let download = || {
+            let outcome = api.download_with_progress(file, Meter { progress, begun: false });
+            if outcome.as_ref().is_err_and(part_is_useless) {
+                discard_parts(settings, repository);
+            }
+            outcome
+        };
+        let path = ask(download, progress)?.map_err(|error| explain(repository, Some(file), settings, error))?;
+        if checksum_holds(&path)? {
+            return Ok(path);
+        }
+        discard(&path)?;
+    }
+    Err(damaged(repository, file))
+}
+
+/// Repeats a request that may succeed in a moment, a few times, with longer and longer pauses.
+pub(super) fn ask<T>(
+    mut request: impl FnMut() -> Result<T, ApiError>,
+    progress: &dyn Progress,
+) -> Result<Result<T, ApiError>> {
+    let mut pause = PAUSE;
+    for _ in 1..ATTEMPTS {
         if progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        attempt += 1;
-        let error = match api.download_with_progress(file, Meter { progress, begun: false }) {
-            Ok(path) if checksum_holds(&path)? => return Ok(path),
-            Ok(path) => {
-                discard(&path)?;
-                if attempt == ATTEMPTS {
-                    return Err(damaged(repository, file));
-                }
-                continue;
-            }
-            Err(error) => error,
-        };
-        if attempt == ATTEMPTS || !worth_retrying(&error) {
-            return Err(explain(repository, Some(file), settings, error));
+        match request() {
+            Err(error) if worth_retrying(&error) => thread::sleep(pause),
+            outcome => return Ok(outcome),
         }
-        if matches!(error, ApiError::InvalidResume) || status(&error) == Some(RANGE_NOT_SATISFIABLE) {
-            discard_parts(settings, repository)?;
-        }
-        thread::sleep(PAUSE * 2u32.pow(attempt - 1));
+        pause *= 2;
     }
+    Ok(request())
 }
 
 /// Reports a download in bytes.
@@ -128,17 +137,21 @@ fn discard(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the parts of interrupted downloads, which cannot be gone on with.
-fn discard_parts(settings: &Settings, repository: &str) -> Result<()> {
-    let Some(cache) = &settings.cache else { return Ok(()) };
+/// Whether what an interrupted download left cannot be gone on with.
+fn part_is_useless(error: &ApiError) -> bool {
+    matches!(error, ApiError::InvalidResume) || status(error) == Some(RANGE_NOT_SATISFIABLE)
+}
+
+/// Removes the parts of interrupted downloads. One that cannot be removed fails the next attempt, with its reason.
+fn discard_parts(settings: &Settings, repository: &str) {
+    let Some(cache) = &settings.cache else { return };
     let folder = cache.join(format!("models--{}", repository.replace('/', "--"))).join("blobs");
-    let entries = fs::read_dir(&folder).map_err(|error| Error::io("read", &folder, error))?;
+    let entries = fs::read_dir(folder).into_iter().flatten();
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         if path.extension().is_some_and(|extension| extension == "part") {
-            fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+            fs::remove_file(path).ok();
         }
     }
-    Ok(())
 }
 
 const RANGE_NOT_SATISFIABLE: u16 = 416;
@@ -159,10 +172,8 @@ fn worth_retrying(error: &ApiError) -> bool {
     match error {
         ApiError::RequestError(request) => match &**request {
             ureq::Error::StatusCode(status) => *status >= 500 || [408, RANGE_NOT_SATISFIABLE, 429].contains(status),
-            other => matches!(
-                other,
-                ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) | ureq::Error::ConnectionFailed
-            ),
+            ureq::Error::Io(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+            other => matches!(other, ureq::Error::Timeout(_) | ureq::Error::Protocol(_)),
         },
         ApiError::IoError(error) => !matches!(
             error.kind(),

@@ -19,10 +19,15 @@ macro_rules! aligned_bytes {
 }
 
 static FILES: &[(&str, &[u8])] = &[
-    ("README.md", include_bytes!("../../tests/fixtures/models/tiny-static/README.md")),
-    ("model.safetensors", aligned_bytes!("../../tests/fixtures/models/tiny-static/model.safetensors")),
-    ("modules.json", include_bytes!("../../tests/fixtures/models/tiny-static/modules.json")),
-    ("tokenizer.json", include_bytes!("../../tests/fixtures/models/tiny-static/tokenizer.json")),
+    ("README.md", include_bytes!("../../models/thematic-static/README.md")),
+    ("config.json", include_bytes!("../../models/thematic-static/config.json")),
+    (
+        "config_sentence_transformers.json",
+        include_bytes!("../../models/thematic-static/config_sentence_transformers.json"),
+    ),
+    ("model.safetensors", aligned_bytes!("../../models/thematic-static/model.safetensors")),
+    ("modules.json", include_bytes!("../../models/thematic-static/modules.json")),
+    ("tokenizer.json", include_bytes!("../../models/thematic-static/tokenizer.json")),
 ];
 
 /// A file of the default model.

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use hf_hub::api::RepoInfo;
 use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
@@ -36,7 +37,7 @@ struct Remote {
 
 /// Whether a cached branch is good enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
+pub(super) enum Freshness {
     /// What is cached is used as it is.
     Cached,
     /// The hub is asked whether there is a newer commit.
@@ -51,7 +52,12 @@ impl std::fmt::Debug for HubModel {
 
 impl HubModel {
     /// Settles the commit that `settings` ask for, from the cache where it knows.
-    pub(super) fn find(repository: &str, settings: &Settings, freshness: Freshness) -> Result<Self> {
+    pub(super) fn find(
+        repository: &str,
+        settings: &Settings,
+        freshness: Freshness,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let cache = settings.cache.clone().ok_or_else(no_cache)?;
         let revision = settings.revision.as_deref().unwrap_or(MAIN);
         let stale = freshness == Freshness::Newest && !settings.offline;
@@ -71,7 +77,7 @@ impl HubModel {
             return Err(Error::Model(Problem::new(format!("model `{repository}`"), cause).hint(OFFLINE_HINT)));
         }
         let api = api(repository, revision, settings, &cache)?;
-        let info = api.info().map_err(|error| explain(repository, None, settings, error))?;
+        let info = info(&api, repository, settings, progress)?;
         let found = model(info.sha);
         cache_repo(&cache, repository, revision)
             .create_ref(&found.commit)
@@ -104,7 +110,7 @@ impl HubModel {
             let thing = format!("`{file}` of `{}`", self.repository);
             return Err(Error::Model(Problem::new(thing, cause).hint(OFFLINE_HINT)));
         }
-        let remote = self.remote()?;
+        let remote = self.remote(progress)?;
         if !remote.files.iter().any(|other| other == file) {
             mark_absent(&known_absent)?;
             return Ok(None);
@@ -113,11 +119,11 @@ impl HubModel {
     }
 
     /// Whether the commit has a file, as far as can be told.
-    pub(super) fn has(&self, file: &str) -> Result<bool> {
+    pub(super) fn has(&self, file: &str, progress: &dyn Progress) -> Result<bool> {
         if self.settings.offline {
             return Ok(self.folder().join("snapshots").join(&self.commit).join(file).exists());
         }
-        Ok(self.remote()?.files.iter().any(|other| other == file))
+        Ok(self.remote(progress)?.files.iter().any(|other| other == file))
     }
 
     fn folder(&self) -> PathBuf {
@@ -125,12 +131,12 @@ impl HubModel {
     }
 
     /// Asks once which files the commit has.
-    fn remote(&self) -> Result<&Remote> {
+    fn remote(&self, progress: &dyn Progress) -> Result<&Remote> {
         if let Some(remote) = self.remote.get() {
             return Ok(remote);
         }
         let api = api(&self.repository, &self.commit, &self.settings, &self.cache)?;
-        let info = api.info().map_err(|error| explain(&self.repository, None, &self.settings, error))?;
+        let info = info(&api, &self.repository, &self.settings, progress)?;
         let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
         Ok(self.remote.get_or_init(|| Remote { files, api }))
     }
@@ -173,6 +179,10 @@ fn api(repository: &str, revision: &str, settings: &Settings, cache: &Path) -> R
         .build()
         .map_err(|error| explain(repository, None, settings, error))?;
     Ok(api.repo(repo(repository, revision)))
+}
+
+fn info(api: &ApiRepo, repository: &str, settings: &Settings, progress: &dyn Progress) -> Result<RepoInfo> {
+    download::ask(|| api.info(), progress)?.map_err(|error| explain(repository, None, settings, error))
 }
 
 /// Notes, as Hugging Face's own tools do, that the commit has no such file.

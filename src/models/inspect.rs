@@ -1,6 +1,6 @@
 //! Verifying a model's files, and writing the model out as a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::error::{Error, Problem, Result};
 use crate::models::bytes::Bytes;
 use crate::models::download::{checksum_holds, expected_sha256};
 use crate::models::source::Source;
-use crate::models::weights::{SCALE_SUFFIX, Weights};
+use crate::models::weights::{Weights, scale_name};
 use crate::models::{ModelFolder, embedded};
 use crate::progress::Silent;
 
@@ -93,18 +93,20 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// A file of weights without scales; `None` where it has none to begin with.
 fn plain_weights(name: &str, bytes: &Arc<Bytes>) -> Result<Option<Vec<u8>>> {
     let weights = Weights::open(vec![(format!("`{name}`"), Arc::clone(bytes))])?;
-    let is_scale = |name: &str| name.strip_suffix(SCALE_SUFFIX).is_some_and(|rows| weights.int8(rows).is_some());
-    if !weights.names().any(is_scale) {
+    let scales =
+        |tensor: &str| weights.int8(tensor).and_then(|_| scale_name(tensor)).filter(|name| weights.contains(name));
+    let dropped: BTreeSet<String> = weights.names().filter_map(scales).collect();
+    if dropped.is_empty() {
         return Ok(None);
     }
     let failed = |error| Error::Failed(Problem::new(format!("`{name}`"), "cannot be written as f32").source(error));
     let stored = SafeTensors::deserialize(bytes).map_err(failed)?;
     let scaled: BTreeMap<&str, Vec<u8>> = weights
         .names()
-        .filter(|tensor| weights.contains(&format!("{tensor}{SCALE_SUFFIX}")))
+        .filter(|tensor| scales(tensor).is_some())
         .map(|tensor| Ok((tensor, weights.f32(tensor)?.iter().flat_map(|number| number.to_le_bytes()).collect())))
         .collect::<Result<_>>()?;
-    let views = weights.names().filter(|tensor| !is_scale(tensor)).map(|tensor| match scaled.get(tensor) {
+    let views = weights.names().filter(|tensor| !dropped.contains(*tensor)).map(|tensor| match scaled.get(tensor) {
         Some(numbers) => {
             let shape = weights.shape(tensor).unwrap_or_default().to_vec();
             Ok((tensor, TensorView::new(Dtype::F32, shape, numbers)?))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::paper::{Paper, joined_text};
 
@@ -15,7 +15,7 @@ static MANIFEST: LazyLock<Vec<KnownModel>> = LazyLock::new(|| {
 });
 
 /// One model of the manifest.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownModel {
     /// What people call it; accepted wherever a model is named.
@@ -44,7 +44,7 @@ pub struct KnownModel {
 }
 
 /// How title and abstract become the text that is embedded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextTemplate {
     /// `title. abstract`, or whichever of the two there is.

@@ -96,7 +96,8 @@ fn read_chain(reader: &mut Reader<'_>, modules: &[Module]) -> Result<Parts> {
                 return Err(unsupported_chain(reader, "`Transformer` must be followed by `Pooling`"));
             };
             let pooling = read_pooling(reader, &second.path)?;
-            let parts = transformer_parts(reader, &first.path, pooling)?;
+            let settings = transformer_settings(reader, &first.path)?;
+            let parts = transformer_parts(reader, &first.path, pooling, &settings)?;
             with_head(reader, parts, &modules[2..])
         }
         other => Err(unsupported_chain(reader, &format!("begins with `{other}`"))),
@@ -113,7 +114,9 @@ fn read_bare(reader: &mut Reader<'_>, known: Option<&KnownModel>) -> Result<Part
     }
     let pooling = known.and_then(|known| PoolingMode::from_name(&known.pooling));
     let mode = pooling.unwrap_or(PoolingMode::Mean);
-    let mut parts = transformer_parts(reader, "", Pooling { modes: vec![mode], include_prompt: true })?;
+    // Settings of sentence-transformers count only where its `modules.json` is, as they do there.
+    let settings = Fields::none(reader.label("sentence_bert_config.json"));
+    let mut parts = transformer_parts(reader, "", Pooling { modes: vec![mode], include_prompt: true }, &settings)?;
     if pooling.is_none() {
         parts.notes.push(
             "the model has no `modules.json`: its tokens are averaged, which may not be what it was trained for".into(),
@@ -129,13 +132,12 @@ fn model2vec_config(reader: &mut Reader<'_>) -> Result<Option<Fields>> {
     Ok(is_model2vec.then_some(config))
 }
 
-fn transformer_parts(reader: &mut Reader<'_>, path: &str, pooling: Pooling) -> Result<Parts> {
+fn transformer_parts(reader: &mut Reader<'_>, path: &str, pooling: Pooling, settings: &Fields) -> Result<Parts> {
     let config = required_fields(reader, &format!("{path}config.json"))?;
     let architecture = architecture::read(&config)?;
-    let settings = transformer_settings(reader, path)?;
     let tokenizer_config = optional_fields(reader, &format!("{path}tokenizer_config.json"))?;
     let longest = architecture.longest();
-    let max_length = max_length(&settings, &tokenizer_config, longest)?;
+    let max_length = max_length(settings, &tokenizer_config, longest)?;
     let tokenizer = read_tokenizer(reader, path)?;
     let weights = read_weights(reader, path)?;
     let body = Body::Transformer { architecture, pooling };

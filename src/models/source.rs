@@ -68,7 +68,7 @@ impl Reader<'_> {
     pub(super) fn has(&self, file: &str) -> Result<bool> {
         match self.source {
             Source::Folder(folder) => Ok(folder.join(file).is_file()),
-            Source::Hub(model) => model.has(file),
+            Source::Hub(model) => model.has(file, self.progress),
             Source::Embedded => Ok(embedded::file(file).is_some()),
         }
     }

@@ -1,8 +1,8 @@
 //! Tensors of a model, by name, from one or several safetensors files.
 //!
 //! The header is checked once, against the length of the file; after that a tensor is a slice. Numbers come out as
-//! f32 whatever they are stored as. Rows of 8-bit integers are scaled by the tensor `NAME_scale` (one number per
-//! row) where there is one. Knows no architecture: which tensors there must be is the caller's knowledge.
+//! f32 whatever they are stored as. Rows of 8-bit integers, `NAME.weight`, are scaled by the tensor `NAME.scale` (one
+//! number per row) where there is one. Knows no architecture: which tensors there must be is the caller's knowledge.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,8 +15,10 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors};
 use crate::error::{Error, Problem, Result};
 use crate::models::bytes::Bytes;
 
-/// What the name of a tensor of 8-bit rows and the name of its scales differ by.
-pub(super) const SCALE_SUFFIX: &str = "_scale";
+/// The name of the scales of a tensor of 8-bit rows; `None` where its name allows none.
+pub(super) fn scale_name(name: &str) -> Option<String> {
+    Some(format!("{}.scale", name.strip_suffix(".weight")?))
+}
 
 /// The tensors of a model.
 #[derive(Debug)]
@@ -104,7 +106,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Model`] where there are not as many scales as rows.
     pub fn scales(&self, name: &str) -> Result<Option<Vec<f32>>> {
-        let scale_name = format!("{name}{SCALE_SUFFIX}");
+        let Some(scale_name) = scale_name(name) else { return Ok(None) };
         let Some(entry) = self.entries.get(&scale_name) else { return Ok(None) };
         let rows = self.entry(name)?.shape.first().copied().unwrap_or(0);
         let scales = self.plain_f32(&scale_name, entry)?;
@@ -202,15 +204,15 @@ mod tests {
     #[test]
     fn rows_of_bytes_are_scaled_row_by_row() {
         let header = concat!(
-            r#"{"a":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},"#,
-            r#""a_scale":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#
+            r#"{"a.weight":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},"#,
+            r#""a.scale":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#
         );
         let mut data = vec![1, 0xFF, 2, 3];
         data.extend_from_slice(&0.5f32.to_le_bytes());
         data.extend_from_slice(&2.0f32.to_le_bytes());
         let weights = open(file(header, &data)).expect("a valid file");
-        assert_eq!(weights.f32("a").expect("numbers"), [0.5, -0.5, 4.0, 6.0]);
-        assert_eq!(weights.int8("a").map(<[u8]>::len), Some(4));
+        assert_eq!(weights.f32("a.weight").expect("numbers"), [0.5, -0.5, 4.0, 6.0]);
+        assert_eq!(weights.int8("a.weight").map(<[u8]>::len), Some(4));
     }
 
     #[test]

@@ -1,10 +1,17 @@
 //! All integration tests in one binary, one module per area.
 
 mod clean;
+mod cluster;
 mod commands;
+mod dedupe;
+mod encode;
 mod faults;
+mod hub;
 mod ingest;
 mod kernel;
 mod layers;
 mod listing;
+mod models;
+mod program;
+mod tiny;
 mod program;
