@@ -122,7 +122,12 @@ impl<S: Simd> TileUser<S> for Finish<'_> {
             }
         }
         self.activation.apply(simd, &mut results);
-        for (row, results) in (row..self.n_rows).zip(&results) {
+        // Over all rows of the tile, so that the loop is unrolled and the results stay in registers.
+        for (tile_row, results) in results.iter().enumerate() {
+            let row = row + tile_row;
+            if row >= self.n_rows {
+                return;
+            }
             match &mut self.output {
                 Output::Rows(out) => store_row(simd, rest_of_row(out, row, column, self.n_out), results),
                 Output::Residual(out) => add_row(simd, rest_of_row(out, row, column, self.n_out), results),

@@ -9,7 +9,7 @@ use super::super::buffer::Buffer;
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::product::TileUser;
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Meanwhile, Square, Unit, Vectors, place_in_panel};
+use super::super::square::{Meanwhile, Square, Unit, Vectors, place_in_panel, STEPS_PER_SHARE};
 use super::super::{Isa, Workspace};
 use super::Finish;
 
@@ -67,14 +67,14 @@ impl<U: Unit> Kernel for Half<'_, U> {
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         let Self { panels, input, mut finish, squares, unit } = self;
         let block_len = panels.n_steps * STEP;
-        let n_rows = finish.n_rows;
+        let (n_rows, n_shares) = (finish.n_rows, panels.n_steps.div_ceil(STEPS_PER_SHARE));
         let [mut current, mut before] = squares.each_mut();
         let mut pending = None;
         for (group, blocks) in input.half.chunks(BLOCKS * block_len).enumerate() {
             for panel in 0..panels.n_panels {
                 for (block, rows) in blocks.chunks_exact(block_len).enumerate() {
                     let row = (group * BLOCKS + block) * SIDE;
-                    let mut shadow = Shadow::new(&mut finish, before, pending, panels.n_steps);
+                    let mut shadow = Shadow::new(&mut finish, before, pending, n_shares);
                     unit.square(simd, rows, panels.panel(panel), n_rows - row, current, &mut shadow);
                     shadow.rest(simd);
                     (current, before) = (before, current);
@@ -82,7 +82,7 @@ impl<U: Unit> Kernel for Half<'_, U> {
                 }
             }
         }
-        Shadow::new(&mut finish, before, pending, panels.n_steps).rest(simd);
+        Shadow::new(&mut finish, before, pending, n_shares).rest(simd);
     }
 }
 
@@ -120,7 +120,8 @@ impl<'a, 'b> Shadow<'a, 'b> {
     fn some_rows<S: Simd>(&mut self, simd: S) {
         for at in (0..SIDE).step_by(2 * S::LANES) {
             let mut tile = [[simd.splat(0.0); 2]; SHARE_ROWS];
-            for (tile, sums) in tile.iter_mut().zip(&self.sums.0[self.next_row..]) {
+            for (row, tile) in tile.iter_mut().enumerate() {
+                let sums = &self.sums.0[self.next_row + row];
                 *tile = [simd.load(&sums[at..]), simd.load(&sums[at + S::LANES..])];
             }
             self.finish.take(simd, self.row + self.next_row, self.column + at, &tile);
