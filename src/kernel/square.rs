@@ -29,7 +29,7 @@ pub(super) fn place_in_panel(column: usize, at: usize) -> usize {
 }
 
 /// Steps that are given to the tile unit at once: enough that its loads run ahead of the vector work.
-pub(super) const STEPS_PER_SHARE: usize = 6;
+pub(super) const STEPS_PER_SHARE: usize = 1;
 
 /// Work of the vector units while the tile unit is busy.
 pub(super) trait Meanwhile {

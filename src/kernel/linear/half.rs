@@ -9,7 +9,7 @@ use super::super::buffer::Buffer;
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::product::TileUser;
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Meanwhile, Square, Unit, Vectors, place_in_panel, STEPS_PER_SHARE};
+use super::super::square::{Meanwhile, STEPS_PER_SHARE, Square, Unit, Vectors, place_in_panel};
 use super::super::{Isa, Workspace};
 use super::Finish;
 
@@ -87,7 +87,7 @@ impl<U: Unit> Kernel for Half<'_, U> {
 }
 
 /// Rows of a square that are finished in one go.
-const SHARE_ROWS: usize = 4;
+const SHARE_ROWS: usize = 2;
 
 /// The square before the one being multiplied, finished in even shares.
 struct Shadow<'a, 'b> {
