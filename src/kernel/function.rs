@@ -173,7 +173,7 @@ fn evaluate<S: Simd, const N: usize, const VECTORS: usize>(
     let mut sums = [[simd.splat(polynomial[N - 1]); VECTORS]; GROUP_ROWS];
     for &coefficient in polynomial[..N - 1].iter().rev() {
         let coefficient = simd.splat(coefficient);
-        in_step!(sums, |sum, row, column| simd.pin(simd.mul_add(*sum, x[row][column], coefficient)));
+        in_step!(sums, |sum, row, column| simd.mul_add(*sum, x[row][column], coefficient));
     }
     sums
 }

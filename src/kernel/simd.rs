@@ -79,9 +79,6 @@ pub(super) trait Simd: Copy {
     fn round(self, vector: Self::F32) -> Self::F32;
     /// `vector * 2^power` for whole powers of -126 to 127.
     fn scale_by_power(self, vector: Self::F32, power: Self::F32) -> Self::F32;
-    /// Computes `vector` before what is pinned later. Otherwise the compiler, to save registers, may put what was written
-    /// to run in step one after the other.
-    fn pin(self, vector: Self::F32) -> Self::F32;
     fn greater(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// `yes` where the mask is set, else `no`.
     fn select(self, mask: Self::Mask, yes: Self::F32, no: Self::F32) -> Self::F32;

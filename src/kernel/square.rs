@@ -28,12 +28,9 @@ pub(super) fn place_in_panel(column: usize, at: usize) -> usize {
     at / SIDE * STEP + column / 16 * (STEP / 2) + at % SIDE / 2 * 32 + column % 16 * 2 + at % 2
 }
 
-/// Steps that are given to the tile unit at once: enough that its loads run ahead of the vector work.
-pub(super) const STEPS_PER_SHARE: usize = 1;
-
 /// Work of the vector units while the tile unit is busy.
 pub(super) trait Meanwhile {
-    /// Does one of as many shares as the product has groups of [`STEPS_PER_SHARE`].
+    /// Does one of as many shares as the product has steps.
     fn share<S: Simd>(&mut self, simd: S);
 }
 
@@ -47,7 +44,7 @@ impl Meanwhile for Idle {
 
 /// What multiplies a block of rows with a panel of columns.
 pub(super) trait Unit {
-    /// Computes a square of sums and does a share of `meanwhile` with each few steps.
+    /// Computes a square of sums and does a share of `meanwhile` with each step.
     ///
     /// `rows` and `columns` hold as many steps; only the first `n_rows` rows of the square need to be right.
     fn square<S: Simd>(
@@ -122,13 +119,11 @@ impl Unit for super::tiles::Tiles {
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
         let n_steps = rows.len() / STEP;
         self.clear();
-        for first in (0..n_steps).step_by(STEPS_PER_SHARE) {
-            for step in first..n_steps.min(first + STEPS_PER_SHARE) {
-                // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `step` is below that.
-                unsafe {
-                    let (rows, columns) = (rows.as_ptr().add(step * STEP), columns.as_ptr().add(step * STEP));
-                    if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) }
-                }
+        for step in 0..n_steps {
+            // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `step` is below that.
+            unsafe {
+                let (rows, columns) = (rows.as_ptr().add(step * STEP), columns.as_ptr().add(step * STEP));
+                if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) }
             }
             meanwhile.share(simd);
         }

@@ -9,7 +9,7 @@ use super::super::buffer::Buffer;
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::product::TileUser;
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Meanwhile, STEPS_PER_SHARE, Square, Unit, Vectors, place_in_panel};
+use super::super::square::{Meanwhile, Square, Unit, Vectors, place_in_panel};
 use super::super::{Isa, Workspace};
 use super::Finish;
 
@@ -67,7 +67,7 @@ impl<U: Unit> Kernel for Half<'_, U> {
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         let Self { panels, input, mut finish, squares, unit } = self;
         let block_len = panels.n_steps * STEP;
-        let (n_rows, n_shares) = (finish.n_rows, panels.n_steps.div_ceil(STEPS_PER_SHARE));
+        let (n_rows, n_shares) = (finish.n_rows, panels.n_steps);
         let [mut current, mut before] = squares.each_mut();
         let mut pending = None;
         for (group, blocks) in input.half.chunks(BLOCKS * block_len).enumerate() {

@@ -2,7 +2,6 @@
 //!
 //! Every `unsafe` block below calls intrinsics of AVX, AVX2, FMA or F16C; a value of [`Avx2`] proves that they run.
 
-use std::arch::asm;
 use std::arch::x86_64::*;
 
 use half::bf16;
@@ -28,16 +27,6 @@ fn first_lanes(_proof: Avx2, n: usize) -> __m256i {
         let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
         _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)
     }
-}
-
-/// # Safety
-/// The processor must have AVX.
-#[inline]
-#[target_feature(enable = "avx")]
-unsafe fn pinned(mut vector: __m256) -> __m256 {
-    // SAFETY: there is no instruction, only a register of a class that the caller vouches for.
-    unsafe { asm!("/* {0} */", inlateout(ymm_reg) vector, options(nomem, nostack, preserves_flags)) };
-    vector
 }
 
 impl Simd for Avx2 {
@@ -162,12 +151,6 @@ impl Simd for Avx2 {
             let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(power), _mm256_set1_epi32(127));
             _mm256_mul_ps(vector, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
         }
-    }
-
-    #[inline(always)]
-    fn pin(self, vector: __m256) -> __m256 {
-        // SAFETY: `self` proves the register class.
-        unsafe { pinned(vector) }
     }
 
     #[inline(always)]

@@ -2,7 +2,6 @@
 //!
 //! Every `unsafe` block below calls intrinsics of these sets; a value of [`Avx512`] proves that they run.
 
-use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
@@ -49,16 +48,6 @@ unsafe fn to_bf16<const BF16: bool>(vector: __m512) -> __m256i {
         let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
         _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded))
     }
-}
-
-/// # Safety
-/// The processor must have AVX-512 F.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn pinned(mut vector: __m512) -> __m512 {
-    // SAFETY: there is no instruction, only a register of a class that the caller vouches for.
-    unsafe { asm!("/* {0} */", inlateout(zmm_reg) vector, options(nomem, nostack, preserves_flags)) };
-    vector
 }
 
 impl<const BF16: bool> Simd for Avx512<BF16> {
@@ -175,12 +164,6 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     fn scale_by_power(self, vector: __m512, power: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_scalef_ps(vector, power) }
-    }
-
-    #[inline(always)]
-    fn pin(self, vector: __m512) -> __m512 {
-        // SAFETY: `self` proves the register class.
-        unsafe { pinned(vector) }
     }
 
     #[inline(always)]

@@ -108,11 +108,6 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn pin(self, vector: Four) -> Four {
-        vector
-    }
-
-    #[inline(always)]
     fn greater(self, a: Four, b: Four) -> [bool; 4] {
         from_fn(|lane| a[lane] > b[lane])
     }
