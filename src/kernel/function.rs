@@ -52,6 +52,13 @@ const GELU: [f32; 14] = [
     -0.000_404_141_96,
 ];
 
+/// A few rows of vectors, worked on in step: one operation on all of them, then the next. Vector by vector, each waits
+/// for the one before, and the waiting instructions fill the processor's window.
+pub(super) type Group<V, const VECTORS: usize> = [[V; VECTORS]; GROUP_ROWS];
+
+/// Rows of a group.
+pub(super) const GROUP_ROWS: usize = 2;
+
 impl Activation {
     /// Applies it to every vector of a tile: which one is asked once.
     #[inline(always)]
@@ -61,72 +68,112 @@ impl Activation {
         tile: &mut [[S::F32; VECTORS]; ROWS],
     ) {
         // A macro, because a closure cannot be told to be inlined.
-        macro_rules! each {
+        macro_rules! each_group {
             ($function:ident) => {
-                for row in tile {
-                    for vector in row {
-                        *vector = $function(simd, *vector);
+                for first in (0..ROWS).step_by(GROUP_ROWS) {
+                    let mut group = [[simd.splat(0.0); VECTORS]; GROUP_ROWS];
+                    for row in 0..GROUP_ROWS.min(ROWS - first) {
+                        group[row] = tile[first + row];
+                    }
+                    $function(simd, &mut group);
+                    for row in 0..GROUP_ROWS.min(ROWS - first) {
+                        tile[first + row] = group[row];
                     }
                 }
             };
         }
         match self {
             Self::Identity => {}
-            Self::Gelu => each!(gelu),
-            Self::GeluTanh => each!(gelu_tanh),
-            Self::Relu => each!(relu),
-            Self::Silu => each!(silu),
+            Self::Gelu => each_group!(gelu),
+            Self::GeluTanh => each_group!(gelu_tanh),
+            Self::Relu => each_group!(relu),
+            Self::Silu => each_group!(silu),
         }
     }
 }
 
-/// `2^x` by the polynomial given, for `x` up to 127; below [`LEAST_POWER`] it stays at that power.
-#[inline(always)]
-pub(super) fn falling_power_of_two<S: Simd, const N: usize>(simd: S, polynomial: &[f32; N], x: S::F32) -> S::F32 {
-    let x = simd.max(x, simd.splat(LEAST_POWER));
-    let whole = simd.round(x);
-    simd.scale_by_power(evaluate(simd, polynomial, simd.sub(x, whole)), whole)
+/// One operation on each vector of a group: what it becomes, given itself, its row and its column.
+macro_rules! in_step {
+    ($group:expr, |$vector:ident, $row:ident, $column:ident| $operation:expr) => {
+        for $row in 0..GROUP_ROWS {
+            for $column in 0..VECTORS {
+                let $vector = &mut $group[$row][$column];
+                *$vector = $operation;
+            }
+        }
+    };
 }
 
 #[inline(always)]
-fn relu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    simd.max(x, simd.splat(0.0))
+fn relu<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    in_step!(x, |x, _row, _column| simd.max(*x, simd.splat(0.0)));
 }
 
 #[inline(always)]
-fn silu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    simd.mul(x, logistic(simd, x))
-}
-
-#[inline(always)]
-fn logistic<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let power = simd.min(simd.mul(x, simd.splat(-std::f32::consts::LOG2_E)), simd.splat(126.0));
-    let decay = falling_power_of_two(simd, &POWER, power);
-    simd.div(simd.splat(1.0), simd.add(simd.splat(1.0), decay))
-}
-
-#[inline(always)]
-fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let square = simd.mul(x, x);
-    let at = simd.mul_add(square, simd.splat(2.0 / (GELU_REACH * GELU_REACH)), simd.splat(-1.0));
-    let below = simd.mul_add(evaluate(simd, &GELU, at), x, simd.splat(0.5));
-    let far = simd.greater(square, simd.splat(GELU_REACH * GELU_REACH));
-    simd.select(far, simd.max(x, simd.splat(0.0)), simd.mul(x, below))
+fn gelu<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    let scale = simd.splat(2.0 / (GELU_REACH * GELU_REACH));
+    let mut at = *x;
+    in_step!(at, |x, _row, _column| simd.mul_add(simd.mul(*x, *x), scale, simd.splat(-1.0)));
+    let mut below = evaluate(simd, &GELU, &at);
+    in_step!(below, |below, row, column| simd.mul_add(*below, x[row][column], simd.splat(0.5)));
+    in_step!(x, |x, row, column| {
+        let far = simd.greater(at[row][column], simd.splat(1.0));
+        simd.select(far, simd.max(*x, simd.splat(0.0)), simd.mul(*x, below[row][column]))
+    });
 }
 
 /// `x (1 + tanh(y)) / 2` is `x` times the logistic function of `2 y`.
 #[inline(always)]
-fn gelu_tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+fn gelu_tanh<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
     const SCALE: f32 = 1.595_769_1;
-    let cubic = simd.mul_add(simd.mul(x, x), simd.splat(SCALE * 0.044_715), simd.splat(SCALE));
-    simd.mul(x, logistic(simd, simd.mul(x, cubic)))
+    let mut inner = *x;
+    in_step!(inner, |x, _row, _column| {
+        simd.mul(*x, simd.mul_add(simd.mul(*x, *x), simd.splat(SCALE * 0.044_715), simd.splat(SCALE)))
+    });
+    logistic(simd, &mut inner);
+    in_step!(x, |x, row, column| simd.mul(*x, inner[row][column]));
 }
 
 #[inline(always)]
-fn evaluate<S: Simd, const N: usize>(simd: S, coefficients: &[f32; N], x: S::F32) -> S::F32 {
-    let mut sum = simd.splat(coefficients[N - 1]);
-    for &coefficient in coefficients[..N - 1].iter().rev() {
-        sum = simd.mul_add(sum, x, simd.splat(coefficient));
+fn silu<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    let mut factor = *x;
+    logistic(simd, &mut factor);
+    in_step!(x, |x, row, column| simd.mul(*x, factor[row][column]));
+}
+
+#[inline(always)]
+fn logistic<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    let scale = simd.splat(-std::f32::consts::LOG2_E);
+    in_step!(x, |x, _row, _column| simd.min(simd.mul(*x, scale), simd.splat(126.0)));
+    falling_power_of_two(simd, &POWER, x);
+    in_step!(x, |x, _row, _column| simd.div(simd.splat(1.0), simd.add(simd.splat(1.0), *x)));
+}
+
+/// Turns `x` up to 127 into `2^x` by the polynomial given; below [`LEAST_POWER`] it stays at that power.
+#[inline(always)]
+pub(super) fn falling_power_of_two<S: Simd, const N: usize, const VECTORS: usize>(
+    simd: S,
+    polynomial: &[f32; N],
+    x: &mut Group<S::F32, VECTORS>,
+) {
+    in_step!(x, |x, _row, _column| simd.max(*x, simd.splat(LEAST_POWER)));
+    let mut whole = *x;
+    in_step!(whole, |x, _row, _column| simd.round(*x));
+    in_step!(x, |x, row, column| simd.sub(*x, whole[row][column]));
+    *x = evaluate(simd, polynomial, x);
+    in_step!(x, |x, row, column| simd.scale_by_power(*x, whole[row][column]));
+}
+
+#[inline(always)]
+fn evaluate<S: Simd, const N: usize, const VECTORS: usize>(
+    simd: S,
+    polynomial: &[f32; N],
+    x: &Group<S::F32, VECTORS>,
+) -> Group<S::F32, VECTORS> {
+    let mut sums = [[simd.splat(polynomial[N - 1]); VECTORS]; GROUP_ROWS];
+    for &coefficient in polynomial[..N - 1].iter().rev() {
+        let coefficient = simd.splat(coefficient);
+        in_step!(sums, |sum, row, column| simd.mul_add(*sum, x[row][column], coefficient));
     }
-    sum
+    sums
 }

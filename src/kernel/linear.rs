@@ -116,13 +116,43 @@ impl<S: Simd> TileUser<S> for Finish<'_> {
         sums: &[[S::F32; VECTORS]; ROWS],
     ) {
         let mut results = *sums;
-        for results in &mut results {
-            for (v, result) in results.iter_mut().enumerate() {
-                *result = simd.add(*result, simd.load(&self.bias[column + v * S::LANES..]));
+        self.apply(simd, column, &mut results);
+        self.store(simd, row, column, &results);
+    }
+}
+
+impl Finish<'_> {
+    /// Bias and activation.
+    #[inline(always)]
+    fn apply<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        column: usize,
+        sums: &mut [[S::F32; VECTORS]; ROWS],
+    ) {
+        let bias = &self.bias[column..column + VECTORS * S::LANES];
+        for sums in &mut *sums {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.add(*sum, simd.load(&bias[v * S::LANES..]));
             }
         }
-        self.activation.apply(simd, &mut results);
-        for (row, results) in (row..self.n_rows).zip(&results) {
+        self.activation.apply(simd, sums);
+    }
+
+    #[inline(always)]
+    fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        results: &[[S::F32; VECTORS]; ROWS],
+    ) {
+        // Over all rows of the tile, so that the loop is unrolled and the results stay in registers.
+        for (tile_row, results) in results.iter().enumerate() {
+            let row = row + tile_row;
+            if row >= self.n_rows {
+                return;
+            }
             match &mut self.output {
                 Output::Rows(out) => store_row(simd, rest_of_row(out, row, column, self.n_out), results),
                 Output::Residual(out) => add_row(simd, rest_of_row(out, row, column, self.n_out), results),

@@ -113,6 +113,22 @@ impl Operand {
         }
     }
 
+    /// Writes rows that lie in lines one after the other, from `first` on in `half`; for bf16 only.
+    #[inline(always)]
+    pub(super) fn write_lines<S: Simd, const ROWS: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        rows: &[[S::F32; N]; ROWS],
+    ) {
+        let to = &mut self.half[first..first + (ROWS - 1) * SIDE + N * S::LANES];
+        for (row, vectors) in rows.iter().enumerate() {
+            for (v, &vector) in vectors.iter().enumerate() {
+                simd.store_bf16(vector, &mut to[row * SIDE + v * S::LANES..]);
+            }
+        }
+    }
+
     /// Writes one row.
     #[inline(always)]
     pub(super) fn write_row<S: Simd>(&mut self, simd: S, row: usize, numbers: &[f32]) {

@@ -119,10 +119,10 @@ impl Unit for super::tiles::Tiles {
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
         let n_steps = rows.len() / STEP;
         self.clear();
-        for at in (0..n_steps * STEP).step_by(STEP) {
-            // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `at` is where one of them begins.
+        for step in 0..n_steps {
+            // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `step` is below that.
             unsafe {
-                let (rows, columns) = (rows.as_ptr().add(at), columns.as_ptr().add(at));
+                let (rows, columns) = (rows.as_ptr().add(step * STEP), columns.as_ptr().add(step * STEP));
                 if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) }
             }
             meanwhile.share(simd);

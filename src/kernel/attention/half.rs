@@ -4,7 +4,7 @@ use half::bf16;
 
 use super::super::Isa;
 use super::super::buffer::Buffer;
-use super::super::function::{ROUGH_POWER, falling_power_of_two};
+use super::super::function::{GROUP_ROWS, ROUGH_POWER, falling_power_of_two};
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Idle, Square, Unit, Vectors};
@@ -200,12 +200,9 @@ impl Scratch {
             *largest = simd.mul(scale, simd.splat(simd.largest(*largest)));
         }
         for (scores, weights) in self.scores.iter().zip(self.weights.chunks_exact_mut(STEP)) {
-            let lines = scores.0[..n_rows].iter().zip(weights.chunks_exact_mut(SIDE));
-            for ((scores, weights), (largest, sum)) in lines.zip(largest.iter().zip(&mut sums)) {
-                for at in (0..SIDE).step_by(S::LANES) {
-                    let weight = weight(simd, simd.load(&scores[at..]), scale, *largest);
-                    *sum = simd.add(*sum, weight);
-                    simd.store_bf16(weight, &mut weights[at..]);
+            for row in (0..n_rows).step_by(GROUP_ROWS) {
+                for at in (0..SIDE).step_by(2 * S::LANES) {
+                    weigh(simd, (row, at), scores, scale, &largest, &mut sums, weights);
                 }
             }
         }
@@ -240,11 +237,32 @@ impl Scratch {
     }
 }
 
-/// `2^(scale * score - largest)` within 1e-4 of itself, a twentieth of what rounding to bf16 takes away.
+/// Turns a group of scores into `2^(scale * score - largest)`, within 1e-4 of itself: a twentieth of what rounding to
+/// bf16 takes away.
 #[inline(always)]
-fn weight<S: Simd>(simd: S, score: S::F32, scale: S::F32, largest: S::F32) -> S::F32 {
-    let power = simd.sub(simd.mul(score, scale), largest);
-    falling_power_of_two(simd, &ROUGH_POWER, power)
+fn weigh<S: Simd>(
+    simd: S,
+    (first, at): (usize, usize),
+    scores: &Square,
+    scale: S::F32,
+    largest: &[S::F32; SIDE],
+    sums: &mut [S::F32; SIDE],
+    weights: &mut [bf16],
+) {
+    let mut group = [[scale; 2]; GROUP_ROWS];
+    for (row, group) in group.iter_mut().enumerate() {
+        for (vector, power) in group.iter_mut().enumerate() {
+            let score = simd.load(&scores.0[first + row][at + vector * S::LANES..]);
+            *power = simd.sub(simd.mul(score, scale), largest[first + row]);
+        }
+    }
+    falling_power_of_two(simd, &ROUGH_POWER, &mut group);
+    for (row, &[left, right]) in group.iter().enumerate() {
+        sums[first + row] = simd.add(sums[first + row], simd.add(left, right));
+        let line = &mut weights[(first + row) * SIDE + at..][..2 * S::LANES];
+        simd.store_bf16(left, line);
+        simd.store_bf16(right, &mut line[S::LANES..]);
+    }
 }
 
 /// Gives the keys that a query does not attend to the least score, of which the weight vanishes.

@@ -2,7 +2,7 @@
 
 use super::super::Isa;
 use super::super::buffer::Buffer;
-use super::super::function::{POWER, falling_power_of_two};
+use super::super::function::{GROUP_ROWS, POWER, falling_power_of_two};
 use super::super::operand::Operand;
 use super::super::product::{self, BLOCK_ROWS, PackedMatrix, TileUser};
 use super::super::simd::{Kernel, Simd};
@@ -93,14 +93,19 @@ fn softmax<S: Simd>(simd: S, row: &mut [f32], keys: std::ops::Range<usize>, scal
         largest = simd.max(largest, load_or_least(simd, scores));
     }
     let (largest, scale) = (simd.splat(simd.largest(largest)), simd.splat(scale));
-    let mut sum = simd.splat(0.0);
-    for scores in row.chunks_mut(S::LANES) {
-        let distance = simd.sub(load_or_least(simd, scores), largest);
-        let weights = falling_power_of_two(simd, &POWER, simd.mul(distance, scale));
-        simd.store_up_to(weights, scores);
-        sum = simd.add(sum, weights);
+    let mut sums = [simd.splat(0.0); GROUP_ROWS];
+    for scores in row.chunks_mut(GROUP_ROWS * S::LANES) {
+        let mut group = [[simd.splat(f32::MIN)]; GROUP_ROWS];
+        for (scores, [score]) in scores.chunks(S::LANES).zip(&mut group) {
+            *score = simd.mul(simd.sub(load_or_least(simd, scores), largest), scale);
+        }
+        falling_power_of_two(simd, &POWER, &mut group);
+        for ((scores, [weight]), sum) in scores.chunks_mut(S::LANES).zip(&group).zip(&mut sums) {
+            simd.store_up_to(*weight, scores);
+            *sum = simd.add(*sum, *weight);
+        }
     }
-    simd.sum(sum)
+    simd.sum(simd.add(sums[0], sums[1]))
 }
 
 /// A slice of at most a vector's length, then the least number, of which the weight vanishes.

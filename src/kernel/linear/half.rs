@@ -6,12 +6,11 @@
 use half::bf16;
 
 use super::super::buffer::Buffer;
-use super::super::operand::{Operand, SIDE, STEP};
-use super::super::product::TileUser;
+use super::super::operand::{Operand, Precision, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Meanwhile, Square, Unit, Vectors, place_in_panel};
 use super::super::{Isa, Workspace};
-use super::Finish;
+use super::{Finish, Output};
 
 /// Blocks of rows that meet a panel before the next panel is fetched: 256 rows stay in the second cache.
 const BLOCKS: usize = 8;
@@ -67,14 +66,14 @@ impl<U: Unit> Kernel for Half<'_, U> {
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         let Self { panels, input, mut finish, squares, unit } = self;
         let block_len = panels.n_steps * STEP;
-        let n_rows = finish.n_rows;
+        let (n_rows, n_shares) = (finish.n_rows, panels.n_steps);
         let [mut current, mut before] = squares.each_mut();
         let mut pending = None;
         for (group, blocks) in input.half.chunks(BLOCKS * block_len).enumerate() {
             for panel in 0..panels.n_panels {
                 for (block, rows) in blocks.chunks_exact(block_len).enumerate() {
                     let row = (group * BLOCKS + block) * SIDE;
-                    let mut shadow = Shadow::new(&mut finish, before, pending, panels.n_steps);
+                    let mut shadow = Shadow::new(&mut finish, before, pending, n_shares);
                     unit.square(simd, rows, panels.panel(panel), n_rows - row, current, &mut shadow);
                     shadow.rest(simd);
                     (current, before) = (before, current);
@@ -82,12 +81,12 @@ impl<U: Unit> Kernel for Half<'_, U> {
                 }
             }
         }
-        Shadow::new(&mut finish, before, pending, panels.n_steps).rest(simd);
+        Shadow::new(&mut finish, before, pending, n_shares).rest(simd);
     }
 }
 
 /// Rows of a square that are finished in one go.
-const SHARE_ROWS: usize = 4;
+const SHARE_ROWS: usize = 2;
 
 /// The square before the one being multiplied, finished in even shares.
 struct Shadow<'a, 'b> {
@@ -95,6 +94,8 @@ struct Shadow<'a, 'b> {
     sums: &'a Square,
     row: usize,
     column: usize,
+    /// Where the square goes in an operand.
+    line: usize,
     n_shares: usize,
     next_row: usize,
     credit: usize,
@@ -106,7 +107,11 @@ impl<'a, 'b> Shadow<'a, 'b> {
     fn new(finish: &'a mut Finish<'b>, sums: &'a Square, pending: Option<(usize, usize)>, n_shares: usize) -> Self {
         let (row, column) = pending.unwrap_or_default();
         let next_row = if pending.is_some() { 0 } else { SIDE };
-        Self { finish, sums, row, column, n_shares, next_row, credit: 0 }
+        let line = match &finish.output {
+            Output::Operand(operand) => operand.line(row, column / SIDE),
+            Output::Rows(_) | Output::Residual(_) => 0,
+        };
+        Self { finish, sums, row, column, line, n_shares, next_row, credit: 0 }
     }
 
     #[inline(always)]
@@ -120,10 +125,19 @@ impl<'a, 'b> Shadow<'a, 'b> {
     fn some_rows<S: Simd>(&mut self, simd: S) {
         for at in (0..SIDE).step_by(2 * S::LANES) {
             let mut tile = [[simd.splat(0.0); 2]; SHARE_ROWS];
-            for (tile, sums) in tile.iter_mut().zip(&self.sums.0[self.next_row..]) {
+            for (row, tile) in tile.iter_mut().enumerate() {
+                let sums = &self.sums.0[self.next_row + row];
                 *tile = [simd.load(&sums[at..]), simd.load(&sums[at + S::LANES..])];
             }
-            self.finish.take(simd, self.row + self.next_row, self.column + at, &tile);
+            self.finish.apply(simd, self.column + at, &mut tile);
+            match &mut self.finish.output {
+                Output::Operand(operand) if operand.precision() == Precision::Bf16 => {
+                    // The square is a step of a block of the operand: its rows follow each other.
+                    let first = self.line + self.next_row * SIDE + at;
+                    operand.write_lines(simd, first, &tile);
+                }
+                _ => self.finish.store(simd, self.row + self.next_row, self.column + at, &tile),
+            }
         }
         self.next_row += SHARE_ROWS;
     }
