@@ -66,15 +66,15 @@ pub(super) fn label(
     nearest: &mut [Nearest],
     progress: &dyn Progress,
 ) -> Result<()> {
-    in_blocks(rows, centroids.dim, nearest, progress, |rows, nearest| {
+    in_blocks(rows, centroids.dim, nearest, progress, |_, rows, nearest| {
         kernel::nearest(rows, &centroids.packed, nearest);
     })
 }
 
 /// Brings `nearest` up to date after the centroids moved from `before` to `after`.
 ///
-/// On entry and exit `target` and `score` are right to rounding, and `second` is not exceeded by the score of any other
-/// centroid.
+/// On entry and exit `index` is right, `score` is not above the score of that centroid, and `second` not below that of
+/// any other one, to within half of [`slack`].
 ///
 /// # Errors
 /// [`Error::Interrupted`] when cancelled.
@@ -85,12 +85,38 @@ pub(super) fn relabel(
     nearest: &mut [Nearest],
     progress: &dyn Progress,
 ) -> Result<()> {
-    match Split::cheapest(rows, &turns(before, after), after, nearest) {
+    match Split::cheapest(rows, turns(before, after), after, nearest) {
         None => label(rows, after, nearest, progress),
-        Some(split) => in_blocks(rows, after.dim, nearest, progress, |rows, nearest| {
-            relabel_block(rows, &split, after, nearest);
+        Some(split) => in_blocks(rows, after.dim, nearest, progress, |workspace, rows, nearest| {
+            relabel_block(rows, &split, after, nearest, workspace);
         }),
     }
+}
+
+/// Makes every `score` that of its centroid.
+///
+/// # Errors
+/// [`Error::Interrupted`] when cancelled.
+pub(super) fn rescore(
+    rows: &[f32],
+    centroids: &Centroids,
+    nearest: &mut [Nearest],
+    progress: &dyn Progress,
+) -> Result<()> {
+    in_blocks(rows, centroids.dim, nearest, progress, |_, rows, nearest| {
+        for (row, known) in rows.chunks_exact(centroids.dim).zip(nearest) {
+            known.score = own_score(row, known, centroids);
+        }
+    })
+}
+
+/// What a task needs beside its rows; reused from block to block.
+#[derive(Default)]
+struct Workspace {
+    settled: Vec<usize>,
+    open: Vec<usize>,
+    gathered: Vec<f32>,
+    found: Vec<Nearest>,
 }
 
 fn in_blocks(
@@ -98,13 +124,14 @@ fn in_blocks(
     dim: usize,
     nearest: &mut [Nearest],
     progress: &dyn Progress,
-    work: impl Fn(&[f32], &mut [Nearest]) + Sync,
+    work: impl Fn(&mut Workspace, &[f32], &mut [Nearest]) + Sync,
 ) -> Result<()> {
-    rows.par_chunks(BLOCK * dim).zip(nearest.par_chunks_mut(BLOCK)).try_for_each(|(rows, nearest)| {
+    let blocks = rows.par_chunks(BLOCK * dim).zip(nearest.par_chunks_mut(BLOCK));
+    blocks.try_for_each_init(Workspace::default, |workspace, (rows, nearest)| {
         if progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        work(rows, nearest);
+        work(workspace, rows, nearest);
         Ok(())
     })
 }
@@ -124,6 +151,11 @@ impl Turn {
         Self { cosine: cosine as f32, sine: (square * (1.0 - square / 4.0)).max(0.0).sqrt() as f32 }
     }
 
+    /// Grows with the angle, also where the cosine of small ones is rounded to one.
+    fn width(self) -> f32 {
+        if self.cosine > 0.0 { self.sine } else { 1.0 - self.cosine }
+    }
+
     /// The highest score that a centroid can have with a row after the turn when before it was at most `score`: the
     /// triangle inequality for angles (Schubert, Lang and Feher, Accelerating Spherical k-Means, 2021).
     fn highest(self, score: f32) -> f32 {
@@ -133,14 +165,20 @@ impl Turn {
         let across = (LONGEST_ROW * LONGEST_ROW - score * score).max(0.0).sqrt();
         score * self.cosine + across * self.sine + f32::EPSILON
     }
+
+    /// The lowest score after the turn when before it was at least `score`.
+    fn lowest(self, score: f32) -> f32 {
+        let score = score.min(LONGEST_ROW);
+        if self.cosine <= 0.0 || score <= -self.cosine {
+            return -LONGEST_ROW;
+        }
+        let across = (LONGEST_ROW * LONGEST_ROW - score * score).max(0.0).sqrt();
+        score * self.cosine - across * self.sine - f32::EPSILON
+    }
 }
 
-/// The turn of each centroid with its index, the widest first.
-fn turns(before: &Centroids, after: &Centroids) -> Vec<(usize, Turn)> {
-    let mut turns: Vec<(usize, Turn)> =
-        (0..after.len()).map(|index| (index, Turn::of(before.row(index), after.row(index)))).collect();
-    turns.sort_by(|(_, a), (_, b)| a.cosine.total_cmp(&b.cosine).then(b.sine.total_cmp(&a.sine)));
-    turns
+fn turns(before: &Centroids, after: &Centroids) -> Vec<Turn> {
+    (0..after.len()).map(|index| Turn::of(before.row(index), after.row(index))).collect()
 }
 
 /// How far two ways of summing the score of a pair can lead apart, for both scores of a comparison.
@@ -151,6 +189,7 @@ fn slack(dim: usize) -> f32 {
 /// Centroids divided into a few that turned far, whose products are always computed, and the others, for which the
 /// widest of their turns bounds what they can have gained.
 struct Split {
+    turns: Vec<Turn>,
     fast: Vec<usize>,
     packed: Option<PackedMatrix>,
     slow: Turn,
@@ -158,23 +197,24 @@ struct Split {
 
 impl Split {
     /// The division that saves most, judged by some of the rows; none where products with everything cost less.
-    fn cheapest(rows: &[f32], turns: &[(usize, Turn)], centroids: &Centroids, nearest: &[Nearest]) -> Option<Self> {
+    fn cheapest(rows: &[f32], turns: Vec<Turn>, centroids: &Centroids, nearest: &[Nearest]) -> Option<Self> {
         let k = centroids.len();
+        let mut fast: Vec<usize> = (0..k).collect();
+        fast.sort_by(|&a, &b| turns[b].width().total_cmp(&turns[a].width()));
         let trial = trial_rows(rows, centroids, nearest);
         let candidates = [0, k / 64, k / 32, k / 16, k / 8, k / 4, k / 2];
-        let (cost, n_fast) = candidates
-            .into_iter()
-            .map(|n_fast| (trial_cost(&trial, turns[n_fast].1, n_fast, centroids), n_fast))
-            .min_by_key(|&(cost, _)| cost)?;
+        let cost = |n_fast: usize| (trial_cost(&trial, turns[fast[n_fast]], n_fast, centroids), n_fast);
+        let (cost, n_fast) = candidates.into_iter().map(cost).min()?;
         if cost >= trial.len() * k {
             return None;
         }
-        let fast: Vec<usize> = turns[..n_fast].iter().map(|&(index, _)| index).collect();
+        let slow = turns[fast[n_fast]];
+        fast.truncate(n_fast);
         let packed = (n_fast > 0).then(|| {
             let rows: Vec<f32> = fast.iter().flat_map(|&index| centroids.row(index)).copied().collect();
             PackedMatrix::pack(Isa::best(), &rows, centroids.dim)
         });
-        Some(Self { fast, packed, slow: turns[n_fast].1 })
+        Some(Self { turns, fast, packed, slow })
     }
 }
 
@@ -197,37 +237,64 @@ fn trial_cost(trial: &[(f32, f32)], slow: Turn, n_fast: usize, centroids: &Centr
     trial.len() * EXAMINE + (trial.len() - open) * fast + open * (centroids.len() + GATHER)
 }
 
-fn relabel_block(rows: &[f32], split: &Split, centroids: &Centroids, nearest: &mut [Nearest]) {
+fn relabel_block(
+    rows: &[f32],
+    split: &Split,
+    centroids: &Centroids,
+    nearest: &mut [Nearest],
+    workspace: &mut Workspace,
+) {
     let slack = slack(centroids.dim);
-    let (mut settled, mut open) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
-    for (at, (row, known)) in rows.chunks_exact(centroids.dim).zip(&mut *nearest).enumerate() {
-        known.score = own_score(row, known, centroids);
+    let row = |at: usize| &rows[at * centroids.dim..][..centroids.dim];
+    let Workspace { settled, open, gathered, found } = workspace;
+    settled.clear();
+    open.clear();
+    for (at, known) in nearest.iter_mut().enumerate() {
+        known.score = split.turns[known.index as usize].lowest(known.score);
         known.second = split.slow.highest(known.second);
-        if known.score > known.second + slack { settled.push(at) } else { open.push(at) }
+        if leads(known, row(at), centroids, slack) { settled.push(at) } else { open.push(at) }
     }
     if let Some(fast) = &split.packed {
-        for (&at, found) in settled.iter().zip(nearest_of(rows, &settled, fast)) {
+        find(rows, settled, fast, gathered, found);
+        for (&at, found) in settled.iter().zip(&*found) {
             let known = &mut nearest[at];
             let is_own = split.fast[found.index as usize] == known.index as usize;
-            let challenger = if is_own { found.second } else { found.score };
-            known.second = known.second.max(challenger);
-            if known.score <= known.second + slack {
+            known.second = known.second.max(if is_own { found.second } else { found.score });
+            if !leads(known, row(at), centroids, slack) {
                 open.push(at);
             }
         }
     }
-    for (&at, found) in open.iter().zip(nearest_of(rows, &open, &centroids.packed)) {
-        nearest[at] = found;
+    find(rows, open, &centroids.packed, gathered, found);
+    for (&at, found) in open.iter().zip(&*found) {
+        nearest[at] = *found;
     }
 }
 
-/// The nearest of `packed` for some rows of a block.
-fn nearest_of(rows: &[f32], places: &[usize], packed: &PackedMatrix) -> Vec<Nearest> {
+/// Whether no other centroid can be as near as its own, for which the row itself is read only where bounds do not tell.
+fn leads(known: &mut Nearest, row: &[f32], centroids: &Centroids, slack: f32) -> bool {
+    if known.score <= known.second + slack {
+        known.score = own_score(row, known, centroids);
+    }
+    known.score > known.second + slack
+}
+
+/// The nearest of `packed` for some rows of a block, into `found`.
+fn find(
+    rows: &[f32],
+    places: &[usize],
+    packed: &PackedMatrix,
+    gathered: &mut Vec<f32>,
+    found: &mut Vec<Nearest>,
+) {
     let dim = packed.dim();
-    let gathered: Vec<f32> = places.iter().flat_map(|&at| &rows[at * dim..][..dim]).copied().collect();
-    let mut found = vec![Nearest::default(); places.len()];
-    kernel::nearest(&gathered, packed, &mut found);
-    found
+    gathered.clear();
+    for &at in places {
+        gathered.extend_from_slice(&rows[at * dim..][..dim]);
+    }
+    found.clear();
+    found.resize(places.len(), Nearest::default());
+    kernel::nearest(gathered, packed, found);
 }
 
 #[cfg(test)]
@@ -253,7 +320,7 @@ mod tests {
     /// Some centroids move by `far`, the others by a thousandth of it.
     fn moved(centroids: &Centroids, shifts: &[f32], far: f32) -> Centroids {
         let shift = |(at, (&value, &shift)): (usize, (&f32, &f32))| {
-            value + shift * if at / DIM % 9 == 0 { far } else { far / 1000.0 }
+            value + shift * if (at / DIM).is_multiple_of(9) { far } else { far / 1000.0 }
         };
         let rows: Vec<f32> = centroids.rows().iter().zip(shifts).enumerate().map(shift).collect();
         Centroids::new(DIM, unit_rows(&rows))
@@ -276,15 +343,19 @@ mod tests {
                 relabel(&rows, &before, &after, &mut nearest, &Silent).expect("not cancelled");
                 for (found, expected) in nearest.iter().zip(labelled(&rows, &after)) {
                     prop_assert_eq!(found.index, expected.index);
-                    prop_assert!((found.score - expected.score).abs() <= slack(DIM));
+                    prop_assert!(found.score <= expected.score + slack(DIM));
                     prop_assert!(found.second >= expected.second - slack(DIM));
                 }
                 before = after;
             }
+            rescore(&rows, &before, &mut nearest, &Silent).expect("not cancelled");
+            for (found, expected) in nearest.iter().zip(labelled(&rows, &before)) {
+                prop_assert!((found.score - expected.score).abs() <= slack(DIM));
+            }
         }
 
         #[test]
-        fn a_turn_bounds_what_a_centroid_can_gain(values in prop::collection::vec(-1.0f32..1.0, 3 * DIM), near in 0.0f32..1.0) {
+        fn a_turn_bounds_what_a_centroid_can_gain_and_lose(values in prop::collection::vec(-1.0f32..1.0, 3 * DIM), near in 0.0f32..1.0) {
             prop_assume!(values.chunks(DIM).all(|row| row.iter().any(|value| value.abs() > 0.1)));
             let rows = unit_rows(&values);
             let (row, before) = (&rows[..DIM], &rows[DIM..2 * DIM]);
@@ -292,7 +363,9 @@ mod tests {
             prop_assume!(after.iter().any(|value| value.abs() > 0.01));
             let after = unit_rows(&after);
             let score = |centroid: &[f32]| kernel::dot(Isa::PORTABLE, row, centroid);
-            prop_assert!(score(&after) <= Turn::of(before, &after).highest(score(before)) + slack(DIM));
+            let turn = Turn::of(before, &after);
+            prop_assert!(score(&after) <= turn.highest(score(before)) + slack(DIM));
+            prop_assert!(score(&after) >= turn.lowest(score(before)) - slack(DIM));
         }
     }
 
@@ -301,7 +374,7 @@ mod tests {
         let rows: Vec<f32> = (0..4000).flat_map(|row| direction(row % K, row)).collect();
         let centroids = Centroids::new(DIM, unit_rows(&(0..K).flat_map(|k| direction(k, 0)).collect::<Vec<_>>()));
         let nearest = labelled(&unit_rows(&rows), &centroids);
-        let split = Split::cheapest(&unit_rows(&rows), &turns(&centroids, &centroids), &centroids, &nearest);
+        let split = Split::cheapest(&unit_rows(&rows), turns(&centroids, &centroids), &centroids, &nearest);
         assert!(split.expect("cheaper than all products").packed.is_none());
     }
 

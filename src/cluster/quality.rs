@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::NOISE;
-use crate::cluster::nearest::{Centroids, label};
+use super::NOISE;
+use super::nearest::{Centroids, label};
 use crate::error::Result;
 use crate::kernel::{Isa, Nearest, dot};
 use crate::progress::Progress;

@@ -189,7 +189,7 @@ fn try_k(rows: &Vectors, k: usize, settings: &SweepSettings, progress: &dyn Prog
     let k_means = Settings { k, seed: settings.seed, tolerance: TOLERANCE, ..Settings::default() };
     let mut runs = Vec::with_capacity(settings.runs);
     for restart in 0..settings.runs {
-        runs.push(Labels::of(start(rows, &k_means, restart, progress)?));
+        runs.push(Labels::of(&start(rows, &k_means, restart, progress)?));
         progress.advance(1);
     }
     let (best, others) = best_first(runs);
@@ -212,7 +212,7 @@ struct Labels {
 }
 
 impl Labels {
-    fn of(run: Run) -> Self {
+    fn of(run: &Run) -> Self {
         Self {
             k: run.centroids.len(),
             groups: run.nearest.iter().map(|row| row.index).collect(),

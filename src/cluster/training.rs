@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::Settings;
-use super::nearest::{Centroids, label, relabel};
+use super::nearest::{Centroids, label, relabel, rescore};
 use crate::error::Result;
 use crate::kernel::Nearest;
 use crate::progress::Progress;
@@ -19,9 +19,9 @@ const AT_CENTROID: f32 = 1.0 - 1e-6;
 pub(super) struct Run {
     /// Those that `nearest` was labelled with.
     pub centroids: Centroids,
-    /// `index` and `score` are right, `second` is a bound.
+    /// `index` is right, `score` and `second` are bounds, as [`relabel`] leaves them.
     pub nearest: Vec<Nearest>,
-    /// Mean score.
+    /// Mean score of a row with its centroid.
     pub objective: f64,
     /// How often the centroids moved.
     pub iterations: usize,
@@ -38,7 +38,8 @@ pub(super) fn run(vectors: &Vectors, seeds: Vec<f32>, settings: &Settings, progr
     let mut nearest = vec![Nearest::default(); vectors.len()];
     label(vectors.as_slice(), &centroids, &mut nearest, progress)?;
     let mut sums = Sums::empty(vectors.len(), vectors.dim(), centroids.len());
-    let mut run = Run { objective: mean_score(&nearest), centroids, nearest, iterations: 0, converged: false };
+    sums.follow(vectors, &nearest);
+    let mut run = Run { objective: sums.objective(&centroids), centroids, nearest, iterations: 0, converged: false };
     while !run.converged && run.iterations < settings.max_iterations {
         run.step(vectors, &mut sums, settings.tolerance, progress)?;
     }
@@ -46,34 +47,37 @@ pub(super) fn run(vectors: &Vectors, seeds: Vec<f32>, settings: &Settings, progr
 }
 
 impl Run {
+    /// Moves the centroids to the mean directions of their rows, and the rows to their nearest centroids.
     fn step(&mut self, vectors: &Vectors, sums: &mut Sums, tolerance: f64, progress: &dyn Progress) -> Result<()> {
-        let n_filled = fill_empty(&mut self.nearest, self.centroids.len());
-        if sums.follow(vectors, &self.nearest) == 0 {
-            self.converged = true;
-            return Ok(());
-        }
+        let n_filled = self.fill_empty(vectors, sums, progress)?;
         let moved = sums.directions(&self.centroids);
         relabel(vectors.as_slice(), &self.centroids, &moved, &mut self.nearest, progress)?;
-        let objective = mean_score(&self.nearest);
-        self.converged = n_filled == 0 && objective - self.objective <= tolerance * (1.0 - self.objective);
+        let n_moved = sums.follow(vectors, &self.nearest);
+        let objective = sums.objective(&moved);
+        let stands_still = n_moved == 0 || objective - self.objective <= tolerance * (1.0 - self.objective);
+        self.converged = n_filled == 0 && stands_still;
         self.iterations += 1;
         self.objective = objective;
         self.centroids = moved;
         Ok(())
     }
+
+    /// Gives each empty cluster the row that fits worst where it is, and returns how many were filled.
+    fn fill_empty(&mut self, vectors: &Vectors, sums: &mut Sums, progress: &dyn Progress) -> Result<usize> {
+        if !sizes(self.nearest.iter().map(|row| row.index), self.centroids.len()).contains(&0) {
+            return Ok(0);
+        }
+        rescore(vectors.as_slice(), &self.centroids, &mut self.nearest, progress)?;
+        let n_filled = fill_empty(&mut self.nearest, self.centroids.len());
+        sums.follow(vectors, &self.nearest);
+        Ok(n_filled)
+    }
 }
 
-fn mean_score(nearest: &[Nearest]) -> f64 {
-    nearest.iter().map(|row| f64::from(row.score)).sum::<f64>() / nearest.len() as f64
-}
-
-/// Gives each empty cluster the row that fits worst where it is, and returns how many were filled.
+/// As [`Run::fill_empty`], where every score is right.
 fn fill_empty(nearest: &mut [Nearest], k: usize) -> usize {
     let mut sizes = sizes(nearest.iter().map(|row| row.index), k);
     let empty: Vec<usize> = (0..k).filter(|&cluster| sizes[cluster] == 0).collect();
-    if empty.is_empty() {
-        return 0;
-    }
     let mut worst: Vec<usize> = (0..nearest.len()).filter(|&row| nearest[row].score < AT_CENTROID).collect();
     worst.sort_by(|&a, &b| nearest[a].score.total_cmp(&nearest[b].score));
     let mut unfilled = empty.iter();
@@ -133,6 +137,12 @@ impl Sums {
             }
         });
         n_moved
+    }
+
+    /// The mean score of all rows with their centroids: of a cluster, the product of centroid and sum.
+    fn objective(&self, centroids: &Centroids) -> f64 {
+        let products = self.totals.iter().zip(centroids.rows()).map(|(total, &value)| total * f64::from(value));
+        products.sum::<f64>() / self.homes.len() as f64
     }
 
     /// The mean direction of each cluster; where there is none, as for an empty cluster, the old one.

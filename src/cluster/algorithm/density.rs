@@ -56,7 +56,7 @@ fn near(vectors: &Vectors, left: usize, right: usize, reach: f32) -> bool {
 /// Stretches of at least `least` steps that belong together.
 fn valleys(distances: &[f32], least: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut open = vec![0..distances.len()];
+    let mut open: Vec<Range<usize>> = std::iter::once(0..distances.len()).collect();
     while let Some(stretch) = open.pop() {
         if stretch.len() < least {
             continue;
@@ -93,22 +93,23 @@ mod tests {
 
     const FAR: f32 = f32::INFINITY;
 
-    fn check(distances: &[f32], expected: &[Range<usize>]) {
-        assert_eq!(valleys(distances, 3), expected, "{distances:?}");
+    fn check(distances: &[f32], expected: &[(usize, usize)]) {
+        let found: Vec<_> = valleys(distances, 3).into_iter().map(|valley| (valley.start, valley.end)).collect();
+        assert_eq!(found, expected, "{distances:?}");
     }
 
     #[test]
     fn valleys_lie_between_ridges() {
-        check(&[FAR, 1.0, 1.0, 1.0], &[0..4]);
-        check(&[FAR, 1.0, 1.0, 3.0, 1.0, 1.0], &[0..3, 3..6]);
-        check(&[FAR, 1.0, 1.0, FAR, 2.0, 2.0, 5.0, 0.5, 0.5], &[0..3, 3..6, 6..9]);
-        check(&[FAR, 1.0, 1.1, 1.2, 1.1, 1.0], &[0..6]);
+        check(&[FAR, 1.0, 1.0, 1.0], &[(0, 4)]);
+        check(&[FAR, 1.0, 1.0, 3.0, 1.0, 1.0], &[(0, 3), (3, 6)]);
+        check(&[FAR, 1.0, 1.0, FAR, 2.0, 2.0, 5.0, 0.5, 0.5], &[(0, 3), (3, 6), (6, 9)]);
+        check(&[FAR, 1.0, 1.1, 1.2, 1.1, 1.0], &[(0, 6)]);
         check(&[FAR, FAR, FAR], &[]);
         check(&[], &[]);
     }
 
     #[test]
     fn an_outlier_at_the_edge_is_cut_off() {
-        check(&[FAR, 1.0, 1.0, 1.0, 4.0], &[0..4]);
+        check(&[FAR, 1.0, 1.0, 1.0, 4.0], &[(0, 4)]);
     }
 }
