@@ -188,7 +188,7 @@ impl Encoder {
                 prompt: document.text.clone(),
                 pooling: description.body.pooling(),
                 max_length: max_length.unwrap_or(0),
-                precision: "f32".to_owned(),
+                precision: habits.precision.to_owned(),
                 dimensions,
             },
             head: Head::load(&description.head)?,

@@ -25,4 +25,6 @@ pub(super) struct Habits {
     pub(super) batch_tokens: usize,
     /// Whether tokenization costs more than the engine itself, so that it should have as many threads.
     pub(super) light: bool,
+    /// What it computes in, as a stored vector records it: `f32`, `bf16`.
+    pub(super) precision: &'static str,
 }

@@ -43,7 +43,7 @@ fn encoder(folder: &Path, options: &Options) -> Encoder {
 
 /// The smallest cosine between rows of `vectors` and of the golden tensor.
 fn smallest_cosine(vectors: &Vectors, golden: &Weights, tensor: &str) -> f32 {
-    let shape = golden.shape(tensor).unwrap_or_else(|| panic!("no golden tensor {tensor}")).to_vec();
+    let shape = golden.shape(tensor).expect("a golden tensor of that name").to_vec();
     assert_eq!(shape, [vectors.len(), vectors.dim()], "{tensor}");
     let expected = Vectors::normalised(shape[1], golden.f32(tensor).expect("numbers")).expect("golden rows");
     let cosine = |(one, other): (&[f32], &[f32])| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
@@ -231,8 +231,8 @@ fn weights_that_disagree_with_the_configuration_are_named() {
         config("num_hidden_layers", 3),
         "tensor `encoder.layer.2.attention.self.query.weight`: is missing",
     );
-    check("config.json", config("vocab_size", 300), "tokens up to number 319, but the model has 300 rows");
-    check("config.json", config("vocab_size", 9000), "the model has 9000 rows");
+    check("config.json", config("vocab_size", 300), "knows 320 tokens, but the model has 300 rows");
+    check("config.json", config("vocab_size", 9000), "knows 320 tokens, but the model has 9000 rows");
     check("config.json", config("max_position_embeddings", 64), "`max_position_embeddings` and `hidden_size`");
 }
 
