@@ -25,6 +25,7 @@ mod text;
 pub use format::Format;
 pub use skip::Skip;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::Result;
@@ -33,8 +34,8 @@ use crate::ingest::open::Unreadable;
 use crate::ingest::text::Text;
 use crate::paper::{Date, Draft};
 
-/// How much of a text decides its format, in bytes.
-const HEAD: usize = 1 << 16;
+/// How much of a text decides its format, in bytes: a saved page may begin with a long navigation.
+const HEAD: usize = 1 << 19;
 
 /// How inputs are read.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +78,15 @@ impl Input {
     }
 }
 
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("-"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 /// What reading yields, in the order of the inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
@@ -97,6 +107,15 @@ pub struct Note {
     pub line: Option<u64>,
     /// What it is, without a full stop.
     pub message: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "`{}` line {line}: {}", self.file, self.message),
+            None => write!(f, "`{}`: {}", self.file, self.message),
+        }
+    }
 }
 
 /// What readers know of the file they read.

@@ -17,10 +17,15 @@
 
 pub mod clean;
 pub mod cli;
+pub mod cluster;
+pub mod commands;
+pub mod dedupe;
 pub mod encode;
+pub mod engine;
 pub mod error;
 pub mod ingest;
 pub mod kernel;
+pub mod label;
 pub mod models;
 pub mod output;
 pub mod paper;
@@ -28,6 +33,7 @@ pub mod progress;
 pub mod search;
 pub mod store;
 pub mod terminal;
+pub mod terms;
 pub mod vectors;
 pub mod wire;
 

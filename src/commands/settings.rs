@@ -122,7 +122,7 @@ pub(super) fn grouping(typed: &cli::ThemeOptions) -> Grouping {
 /// A line that says what became of the records.
 pub(super) fn said_of_adding(report: &AddReport) -> String {
     let AddReport { records, added, merged, linked, .. } = *report;
-    let mut line = format!("read {}: {} new", counted(records, "record"), counted(added, "paper"));
+    let mut line = format!("read {}: {}", counted(records, "record"), counted(added, "new paper"));
     if merged > 0 {
         line.push_str(&format!(", {} known already", grouped(merged)));
     }

@@ -14,6 +14,11 @@ pub(super) trait Engine: Send + Sync {
     /// [`crate::error::Error::Failed`] where the device gives up.
     fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>>;
 
+    /// What it computes in: `f32`, `bf16`.
+    fn precision(&self) -> &'static str {
+        "f32"
+    }
+
     /// What suits it.
     fn habits(&self) -> Habits;
 }
@@ -25,6 +30,4 @@ pub(super) struct Habits {
     pub(super) batch_tokens: usize,
     /// Whether tokenization costs more than the engine itself, so that it should have as many threads.
     pub(super) light: bool,
-    /// What it computes in, as a stored vector records it: `f32`, `bf16`.
-    pub(super) precision: &'static str,
 }

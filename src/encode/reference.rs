@@ -18,7 +18,7 @@ use crate::error::{Error, Problem, Result};
 use crate::models::{Activation, Architecture, BertConfig, ModelFolder, Pooling};
 
 /// Beyond this the scores of attention, which grow with the square of the length, cost more than they gain.
-const HABITS: Habits = Habits { batch_tokens: 2048, light: false, precision: "f32" };
+const HABITS: Habits = Habits { batch_tokens: 2048, light: false };
 
 /// A transformer by candle-transformers.
 pub(super) struct Reference {

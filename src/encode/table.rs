@@ -28,7 +28,7 @@ enum Rows {
     Bytes(Vec<u8>),
 }
 
-const HABITS: Habits = Habits { batch_tokens: 16_384, light: true, precision: "f32" };
+const HABITS: Habits = Habits { batch_tokens: 16_384, light: true };
 
 impl Table {
     /// Reads the table that `layout` describes.

@@ -13,7 +13,7 @@ use crate::clean;
 use crate::dedupe::{self, Index, Keys, Verdict};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input, Item, Skip};
-use crate::paper::{Draft, Paper, PaperId};
+use crate::paper::{Paper, PaperId, Provenance};
 use crate::progress::{Phase, Progress};
 use crate::store::{Batch, Change, Collection, RowId};
 
@@ -167,7 +167,12 @@ fn to_paper(item: Item) -> Result<Paper, Item> {
     let Item::Record(mut draft) = item else { return Err(item) };
     clean::clean(&mut draft);
     let place = draft.provenance.first().cloned();
-    Paper::from_draft(draft).ok_or_else(|| Item::Skipped(Skip::at(place, "it has no title and no abstract")))
+    Paper::from_draft(draft).ok_or_else(|| Item::Skipped(no_text(place)))
+}
+
+fn no_text(place: Option<Provenance>) -> Skip {
+    let Provenance { file, line } = place.unwrap_or(Provenance { file: "-".to_owned(), line: None });
+    Skip { file, line, reason: "no title and no abstract".to_owned(), excerpt: None }
 }
 
 fn load_index(collection: &Collection) -> Result<Index> {
@@ -224,7 +229,7 @@ struct Known {
 /// Merging can bring new keys, and these further papers: looks until nothing new turns up.
 fn look_up(batch: &Batch<'_>, index: &Index, paper: Paper) -> Result<Known> {
     let mut known = Known { paper, same: Vec::new(), renamed: Vec::new(), unchanged: None };
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<RowId> = BTreeSet::new();
     loop {
         let mut fresh: Vec<RowId> = index.candidates(&Keys::of(&known.paper));
         fresh.retain(|row| !seen.contains(row));
@@ -284,7 +289,7 @@ pub fn remove_papers(collection: &mut Collection, names: &[String]) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paper::Provenance;
+    use crate::paper::Draft;
 
     #[test]
     fn a_draft_without_text_is_a_skip_that_says_where() {

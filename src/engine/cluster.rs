@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::export::{THEME_COLUMNS, theme_values};
 use super::headline;
 use super::themes::{Representative, Theme, ThemeFigures, ThemeTerm};
-use crate::cluster::{self, Fit, NOISE, Settings, Sweep, SweepSettings};
+use crate::cluster::{self, Fit, NOISE, Settings, Sweep, SweepPoint, SweepSettings};
 use crate::error::{Error, Problem, Result};
 use crate::label::{self, Label};
 use crate::output::{TableWriter, ids_path, read_npy};
@@ -271,9 +271,27 @@ fn figures(fit: &Fit, sweep: Option<&Sweep>) -> Value {
         })).collect::<Vec<_>>(),
     });
     if let Some(sweep) = sweep {
-        figures["sweep"] = super::sweep_json(sweep);
+        figures["sweep"] = sweep_figures(sweep);
     }
     figures
+}
+
+/// The evidence by which the number of themes was chosen.
+fn sweep_figures(sweep: &Sweep) -> Value {
+    let point = |point: &SweepPoint| {
+        json!({
+            "k": point.k,
+            "objective": point.objective,
+            "silhouette": point.silhouette,
+            "stability": point.stability,
+            "imbalance": point.imbalance,
+        })
+    };
+    json!({
+        "chosen": sweep.chosen,
+        "papers": sweep.n_rows,
+        "points": sweep.points.iter().map(point).collect::<Vec<_>>(),
+    })
 }
 
 fn store(
@@ -283,11 +301,8 @@ fn store(
     fit: &Fit,
     report: &ClusterReport,
 ) -> Result<()> {
-    let clustering = ClusteringRecord {
-        model,
-        settings: report.settings.to_string(),
-        figures: report.figures.to_string(),
-    };
+    let clustering =
+        ClusteringRecord { model, settings: report.settings.to_string(), figures: report.figures.to_string() };
     let record = |theme: &Theme| ThemeRecord {
         number: theme.theme,
         name: theme.name.clone(),

@@ -91,7 +91,9 @@ fn device() -> Finding {
 fn default_model(progress: &dyn Progress) -> Finding {
     let loaded = model::load_encoder(&ModelChoice::default(), progress);
     match loaded.and_then(|encoder| encoder.self_test().map(|()| encoder.record())) {
-        Ok(record) => Finding::good("model", format!("{} is sound, {} numbers a vector", record.name, record.dimensions)),
+        Ok(record) => {
+            Finding::good("model", format!("{} is sound, {} numbers a vector", record.name, record.dimensions))
+        }
         Err(error) => Finding::of_error("model", &error),
     }
 }
@@ -133,17 +135,16 @@ fn vectors(collection: &Collection, key: ModelKey, record: &ModelRecord) -> Resu
         Finding::good("vectors", format!("every paper has one of {name}"))
     } else {
         let missing = papers.saturating_sub(vectors);
-        Finding::note("vectors", format!("{missing} papers have none of {name}"), "run `thematic embed` on the collection")
+        Finding::note(
+            "vectors",
+            format!("{missing} papers have none of {name}"),
+            "run `thematic embed` on the collection",
+        )
     })
 }
 
 /// Holds the hash that each vector records against the text its paper has now.
-fn texts(
-    collection: &Collection,
-    key: ModelKey,
-    record: &ModelRecord,
-    progress: &dyn Progress,
-) -> Result<Finding> {
+fn texts(collection: &Collection, key: ModelKey, record: &ModelRecord, progress: &dyn Progress) -> Result<Finding> {
     let choice = ModelChoice { model: Some(record.source.clone()), offline: true, ..ModelChoice::default() };
     let encoder = match model::load_encoder(&choice, progress) {
         Ok(encoder) => encoder,

@@ -29,10 +29,13 @@ pub(super) fn read(text: &mut Text, place: Place<'_>, sink: &mut dyn FnMut(Item)
     }
     let text = text.pending();
     let as_of = place.options.as_of;
-    let page = if is_html(text) {
-        listing::parse_html(text, place.file, as_of)
-    } else {
-        listing::parse(text, place.file, as_of)
+    let page = match is_html(text) {
+        true if place.options.format.is_none() && !listing::detect(&listing::text_of_html(text)) => {
+            let reason = "no list of papers is recognised in this page";
+            return sink(Item::Skipped(Skip::file(place.file, reason)));
+        }
+        true => listing::parse_html(text, place.file, as_of),
+        false => listing::parse(text, place.file, as_of),
     };
     page.drafts.into_iter().try_for_each(|draft| sink(Item::Record(draft)))?;
     page.skips.into_iter().try_for_each(|skip| sink(Item::Skipped(skip)))

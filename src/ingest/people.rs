@@ -20,8 +20,12 @@ pub(super) fn split(text: &str) -> Vec<String> {
         return names(text.split([';', '|']));
     }
     let parts: Vec<&str> = text.split(" and ").flat_map(|part| part.split(" & ")).collect();
-    let turned = |part: &&str| part.matches(',').count() == 1 && !is_list(part);
-    if parts.iter().all(turned) {
+    let is_one = |part: &&str| match part.matches(',').count() {
+        1 => !is_list(part),
+        2 => part.split(',').any(|side| is_suffix(side.trim())),
+        _ => false,
+    };
+    if parts.iter().all(is_one) {
         names(parts.into_iter())
     } else {
         names(parts.iter().flat_map(|part| part.split(',')))

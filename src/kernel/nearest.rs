@@ -42,7 +42,7 @@ impl Kernel for Assign<'_> {
         for (rows, out) in blocks.zip(self.out.chunks_mut(product::BLOCK_ROWS)) {
             running.lanes.clear();
             running.lanes.resize(out.len(), Lanes::nothing(simd));
-            product::multiply::<S, ROWS, _>(simd, rows, self.centroids, &mut running);
+            product::multiply::<S, ROWS, _>(simd, rows, self.centroids, 0, &mut running);
             for (out, lanes) in out.iter_mut().zip(&running.lanes) {
                 *out = lanes.reduce(simd);
             }
@@ -74,8 +74,10 @@ impl<S: Simd> TileUser<S> for Running<S> {
     ) {
         let never = simd.splat(f32::NEG_INFINITY);
         let last = simd.splat(self.n_columns as f32);
-        let indices: [S::F32; VECTORS] =
-            std::array::from_fn(|v| simd.add(simd.splat((column + v * S::LANES) as f32), simd.iota()));
+        let mut indices = [simd.iota(); VECTORS];
+        for (vector, index) in indices.iter_mut().enumerate() {
+            *index = simd.add(*index, simd.splat((column + vector * S::LANES) as f32));
+        }
         let padded = column + VECTORS * S::LANES > self.n_columns;
         for (lanes, sums) in self.lanes[row..row + ROWS].iter_mut().zip(sums) {
             for (&index, &sum) in indices.iter().zip(sums) {

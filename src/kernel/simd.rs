@@ -2,7 +2,8 @@
 //!
 //! A value of a type that implements [`Simd`] is the proof that its instructions run here: only [`Isa::run`] makes one,
 //! from a detected [`Isa`]. That is why the arithmetic below is safe. Kernels and everything they call must be
-//! `#[inline(always)]`: only then is the code compiled with the instructions that [`Isa::run`] turns on.
+//! `#[inline(always)]`: only then is the code compiled with the instructions that [`Isa::run`] turns on. A closure cannot
+//! be told so, and one that the compiler leaves alone makes a kernel a hundred times slower: write loops.
 
 #![expect(unsafe_code, reason = "entering a function compiled for an instruction set is unsafe")]
 
@@ -45,15 +46,24 @@ pub(super) trait Simd: Copy {
     fn load(self, from: &[f32]) -> Self::F32;
     /// The whole of a slice shorter than a vector, then zeros.
     fn load_partial(self, from: &[f32]) -> Self::F32;
+    /// A slice of at most a vector's length, then zeros.
+    #[inline(always)]
+    fn load_up_to(self, from: &[f32]) -> Self::F32 {
+        if from.len() >= Self::LANES { self.load(from) } else { self.load_partial(from) }
+    }
     fn store(self, vector: Self::F32, to: &mut [f32]);
     /// Fills a slice that is shorter than a vector.
     fn store_partial(self, vector: Self::F32, to: &mut [f32]);
+    /// Fills a slice of at most a vector's length.
+    #[inline(always)]
+    fn store_up_to(self, vector: Self::F32, to: &mut [f32]) {
+        if to.len() >= Self::LANES { self.store(vector, to) } else { self.store_partial(vector, to) }
+    }
     /// # Safety
     /// `from` must be valid for reading a whole vector.
     unsafe fn load_pointer(self, from: *const f32) -> Self::F32;
     /// Asks for the line at `from`, which need not be valid, to be brought to the first cache.
     fn prefetch(self, from: *const f32);
-    fn load_bf16(self, from: &[bf16]) -> Self::F32;
     /// Rounds to nearest, ties to even. Denormal results may become zero.
     fn store_bf16(self, vector: Self::F32, to: &mut [bf16]);
 

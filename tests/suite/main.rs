@@ -1,7 +1,9 @@
 //! All integration tests in one binary, one module per area.
 
 mod clean;
+mod cluster;
 mod commands;
+mod dedupe;
 mod encode;
 mod faults;
 mod hub;

@@ -136,25 +136,28 @@ impl<'a> Values<'a> {
     fn value(&mut self, text: &mut Text, batch: &mut Batch) -> bool {
         let limit = self.place.options.max_record_bytes;
         let indent = self.indent.take();
-        let reason = match text.extent(limit, value_end) {
-            Extent::Whole(length) => {
+        let (end, reason) = match text.extent(limit, value_end) {
+            Extent::Whole(length) if is_closed(&text.pending()[..length]) => {
                 batch.take(text, length);
                 return true;
             }
+            Extent::Whole(length) => (Some(length), "brackets or quotes that do not match".to_owned()),
             Extent::CutShort if text.fault().is_some() => return false,
             Extent::CutShort if !text.pending().starts_with(['{', '[', '"']) => {
                 batch.take(text, text.pending().len());
                 return true;
             }
-            Extent::CutShort => "does not end before the file does".to_owned(),
-            Extent::TooLong => too_long(limit),
+            Extent::CutShort => (None, "does not end before the file does".to_owned()),
+            Extent::TooLong => (None, too_long(limit)),
         };
-        let skip = Skip::record(self.place.file, text.line(), reason).excerpt(text.pending());
-        batch.skip(skip);
+        batch.skip(Skip::record(self.place.file, text.line(), reason).excerpt(text.pending()));
         self.indent.clone_from(&indent);
-        match indent.and_then(|indent| next_record(text.pending(), &indent)) {
-            Some(length) => text.consume(length),
-            None => discard(text),
+        let held = &text.pending()[..end.unwrap_or(text.pending().len())];
+        match (indent.and_then(|indent| next_record(held, &indent)), end) {
+            (Some(length), _) => text.consume(length),
+            // The bracket that does not match closes what is around the record.
+            (None, Some(length)) => text.consume(length.saturating_sub(1).max(1)),
+            (None, None) => discard(text),
         }
         true
     }
@@ -240,6 +243,17 @@ fn value_end(window: &str) -> Option<usize> {
     window[first.len_utf8()..].find(is_end).map(|at| first.len_utf8() + at)
 }
 
+/// Whether a value closes what it opens.
+fn is_closed(value: &str) -> bool {
+    match value.as_bytes() {
+        [b'{', .., last] => *last == b'}',
+        [b'[', .., last] => *last == b']',
+        [b'"', .., last] => *last == b'"',
+        [b'{' | b'[' | b'"'] => false,
+        _ => true,
+    }
+}
+
 /// Where the next record begins, if it begins a line with the indentation of the current one.
 fn next_record(window: &str, indent: &str) -> Option<usize> {
     let opening = format!("\n{indent}{{");
@@ -267,42 +281,66 @@ fn discard(text: &mut Text) {
     }
 }
 
-/// How deep in brackets a scan is, and whether in a string.
+/// Which brackets a scan is inside of, and whether it is in a string.
 #[derive(Default)]
 struct Nesting {
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
+    open: Vec<u8>,
+    quote: Quote,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Quote {
+    #[default]
+    Outside,
+    Inside,
+    Escaped,
+    /// After a line break, which JSON does not allow here: what comes next tells a sloppy export from a missing quote.
+    Broken,
 }
 
 impl Nesting {
-    /// Scans on; the number of bytes after which nothing is open, if that comes.
+    /// Scans on; the number of bytes after which nothing is open or a bracket does not match, if that comes.
     fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
-            if self.in_string && !self.escaped {
+            if self.quote == Quote::Inside {
                 at += bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'))?;
             }
-            self.step(bytes[at]);
+            let matches = self.step(bytes[at]);
             at += 1;
-            if self.depth == 0 && !self.in_string {
+            if !matches || (self.open.is_empty() && self.quote == Quote::Outside) {
                 return Some(at);
             }
         }
         None
     }
 
-    fn step(&mut self, byte: u8) {
-        match (self.in_string, byte) {
-            _ if self.escaped => self.escaped = false,
-            (true, b'\\') => self.escaped = true,
-            // No string goes over a line: a quote too many must not swallow the rest of the file.
-            (true, b'"' | b'\n') => self.in_string = false,
-            (false, b'"') => self.in_string = true,
-            (false, b'{' | b'[') => self.depth += 1,
-            (false, b'}' | b']') => self.depth = self.depth.saturating_sub(1),
+    /// Takes in one byte; false where it closes what is not open.
+    fn step(&mut self, byte: u8) -> bool {
+        let resumes = matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
+        if self.quote == Quote::Outside || (self.quote == Quote::Broken && resumes) {
+            self.quote = if byte == b'"' { Quote::Inside } else { Quote::Outside };
+            return self.step_bracket(byte);
+        }
+        self.quote = match (self.quote, byte) {
+            (Quote::Escaped, _) => Quote::Inside,
+            (Quote::Broken, byte) if byte.is_ascii_whitespace() => Quote::Broken,
+            (_, b'\\') => Quote::Escaped,
+            (Quote::Inside, b'"') => Quote::Outside,
+            (Quote::Inside, b'\n') => Quote::Broken,
+            _ => Quote::Inside,
+        };
+        true
+    }
+
+    fn step_bracket(&mut self, byte: u8) -> bool {
+        match byte {
+            b'{' | b'[' => self.open.push(byte),
+            b'}' => return self.open.pop() == Some(b'{'),
+            b']' => return self.open.pop() == Some(b'['),
             _ => {}
         }
+        true
     }
 }
 

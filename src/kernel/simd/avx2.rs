@@ -83,15 +83,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn load_bf16(self, from: &[bf16]) -> __m256 {
-        // SAFETY: `self` proves AVX2, and the slice taken holds the sixteen bytes read; a bf16 is the upper half of an f32.
-        unsafe {
-            let halves = _mm_loadu_si128(from[..8].as_ptr().cast());
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
-        }
-    }
-
-    #[inline(always)]
     fn store_bf16(self, vector: __m256, to: &mut [bf16]) {
         let to = &mut to[..8];
         // SAFETY: `self` proves AVX2, and the slice taken has room for the sixteen bytes written.

@@ -107,15 +107,6 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
-    fn load_bf16(self, from: &[bf16]) -> __m512 {
-        // SAFETY: `self` proves AVX-512 F, and the slice taken holds the 32 bytes read; a bf16 is the upper half of an f32.
-        unsafe {
-            let halves = _mm256_loadu_si256(from[..16].as_ptr().cast());
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
-        }
-    }
-
-    #[inline(always)]
     fn store_bf16(self, vector: __m512, to: &mut [bf16]) {
         // SAFETY: `self` proves what `to_bf16` asks for, and the slice taken has room for the 32 bytes written.
         unsafe { _mm256_storeu_si256(to[..16].as_mut_ptr().cast(), to_bf16::<BF16>(vector)) }

@@ -57,11 +57,6 @@ impl Simd for Portable {
     fn prefetch(self, _from: *const f32) {}
 
     #[inline(always)]
-    fn load_bf16(self, from: &[bf16]) -> Four {
-        [from[0].to_f32(), from[1].to_f32(), from[2].to_f32(), from[3].to_f32()]
-    }
-
-    #[inline(always)]
     fn store_bf16(self, vector: Four, to: &mut [bf16]) {
         to[..4].copy_from_slice(&vector.map(bf16::from_f32));
     }

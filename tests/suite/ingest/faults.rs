@@ -143,7 +143,7 @@ fn a_giant_record_is_skipped_with_its_line() {
 
 #[test]
 fn an_abstract_of_a_mebibyte_is_fine() {
-    let long = "word ".repeat(1 << 18);
+    let long = "words".repeat(1 << 18);
     let outcome = read("a.jsonl", format!("{{\"title\": \"One\", \"abstract\": \"{long}\"}}\n"));
     assert_eq!(outcome.only().abstract_text.len(), long.len());
     let outcome = read("a.csv", format!("title,abstract\nOne,\"{long}\"\n"));

@@ -136,8 +136,8 @@ fn ris_records_end_with_er_or_where_the_next_begins() {
         (&["graphs".to_owned(), "nets, large".into()][..], Some("Annals"))
     );
     assert_eq!((outcome.drafts[1].abstract_text.as_str(), date(&outcome.drafts[1]).as_str()), ("Text.", "2019"));
-    assert_eq!(outcome.drafts[2].provenance[0].line, Some(25));
-    assert_eq!(outcome.reasons(), [(Some(28), "stands before the `TY` that opens a record")]);
+    assert_eq!(outcome.drafts[2].provenance[0].line, Some(24));
+    assert_eq!(outcome.reasons(), [(Some(27), "stands before the `TY` that opens a record")]);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn bibtex_keeps_latex_and_follows_references() {
         (&["cs.LG".to_owned()][..], "Costs $5 and 10\\%.")
     );
     let paper = Paper::from_draft(first.clone()).expect("a paper");
-    let aliases: Vec<&str> = paper.aliases.iter().map(|alias| alias.as_str()).collect();
+    let aliases: Vec<&str> = paper.aliases.iter().map(thematic::paper::PaperId::as_str).collect();
     assert_eq!((paper.id.as_str(), &aliases[..]), ("DOI:10.1000/a_b", &["ARXIV:2101.00001", "one"][..]));
     let waiting = &outcome.drafts[2];
     assert_eq!((waiting.venue.as_deref(), date(waiting).as_str()), (Some("Proceedings of Things"), "2019"));
