@@ -304,10 +304,9 @@ fn check_device(device: Device) -> Result<()> {
 /// bf16 where the processor multiplies in it; elsewhere it would be slower and less exact.
 fn kernel_precision(asked: Precision, isa: Isa) -> kernel::Precision {
     match asked {
-        Precision::F32 => kernel::Precision::F32,
         Precision::Bf16 => kernel::Precision::Bf16,
         Precision::Auto if isa.level() >= Level::Avx512Bf16 => kernel::Precision::Bf16,
-        Precision::Auto => kernel::Precision::F32,
+        Precision::F32 | Precision::Auto => kernel::Precision::F32,
     }
 }
 

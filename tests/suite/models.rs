@@ -18,7 +18,7 @@ const REPOSITORY: &str = "someone/tiny-bert";
 fn refusal(folder: &Path) -> String {
     let error = resolve(folder.to_str(), &offline(), &Silent).expect_err("a folder that is not a model");
     assert_eq!(error.exit_code(), 4, "{error}");
-    let hint = error.hint().unwrap_or_else(|| panic!("no way out of: {error}")).into_owned();
+    let hint = error.hint().expect("a way out");
     format!("{error}; hint: {hint}")
 }
 
