@@ -3,9 +3,8 @@
 
   static.py --work WORK --tokenizer tokenizer.json --eval ../shared/eval --out WORK/static.pt
 
-Three losses, each of which can be turned off: contrast of title and abstract within a batch; a softmax over the paper's
-labels (arXiv category, venue, subject), each label a learned unit vector; likeness of the teacher's similarity matrix
-where its vectors exist. Dimensions are ordered: the first `--nested` are trained to do alone.
+Two losses: contrast of title and abstract within a batch, and, weighted by --labels, a softmax over the paper's labels
+(arXiv category, venue, subject), each label a learned unit vector. The first --nested dimensions are trained to do alone.
 """
 import argparse
 import time
@@ -34,8 +33,6 @@ def arguments():
     p.add_argument("--scale", type=float, default=20.0)
     p.add_argument("--labels", type=float, default=0.3)
     p.add_argument("--label-scale", type=float, default=10.0)
-    p.add_argument("--teacher", default="", help="WORK/teacher.npz, to imitate its similarities")
-    p.add_argument("--imitate", type=float, default=0.0)
     p.add_argument("--nested", type=int, nargs="*", default=[128])
     p.add_argument("--power", type=float, default=0.7)
     p.add_argument("--longest", type=int, default=400)
