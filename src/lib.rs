@@ -21,12 +21,14 @@ pub mod dedupe;
 pub mod error;
 pub mod ingest;
 pub mod kernel;
+pub mod label;
 pub mod output;
 pub mod paper;
 pub mod progress;
 pub mod search;
 pub mod store;
 pub mod terminal;
+pub mod terms;
 pub mod vectors;
 pub mod wire;
 

@@ -5,6 +5,7 @@ mod commands;
 mod dedupe;
 mod faults;
 mod kernel;
+mod label;
 mod layers;
 mod listing;
 mod program;
