@@ -213,6 +213,15 @@ fn a_template_does_not_make_everything_a_candidate() {
     assert_eq!(index.candidates(&Keys::of(&record("10.1000/7", "Report of the river survey", "", ""))), [7]);
 }
 
+#[test]
+fn a_text_under_many_titles_is_a_template() {
+    let titles =
+        ["Magnets of the ring", "Cooling the ring", "Power for the ring", "Beams in the ring", "Ring safety plan"];
+    let papers = titles.map(|title| record("", title, RIVERS, "Ada Byron|Carl Gauss"));
+    let done = dedupe(papers.to_vec());
+    assert_eq!((done.papers.len(), done.links.len()), (5, 0));
+}
+
 /// Records made of few parts, so that they often share some.
 fn some_record() -> impl Strategy<Value = Paper> {
     let ids = prop::sample::subsequence(vec!["10.1000/a", "10.1000/b", "2101.00001", "PMID:7", "1", "2"], 0..3);

@@ -9,6 +9,7 @@ mod faults;
 mod hub;
 mod ingest;
 mod kernel;
+mod label;
 mod layers;
 mod listing;
 mod models;
