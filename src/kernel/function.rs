@@ -25,7 +25,7 @@ pub(super) const POWER: [f32; 6] =
     [1.000_000_1, 0.693_146_94, 0.240_221_2, 0.055_507_135, 0.009_675_541, 0.001_327_640_8];
 
 /// As [`POWER`], with a relative error of 7.5e-5.
-pub(super) const ROUGH_POWER: [f32; 4] = [0.999_928_06, 0.693_261_03, 0.242_611_17, 0.055_171_34];
+pub(super) const ROUGH_POWER: [f32; 4] = [0.999_928_06, 0.693_261, 0.242_611_17, 0.055_171_34];
 
 /// What falls below this vanishes beside 1, and what is above it stays a normal number when it is weighed: denormal
 /// numbers cost a hundred cycles each and once made attention four times slower.
@@ -125,7 +125,7 @@ fn gelu<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) 
 /// `x (1 + tanh(y)) / 2` is `x` times the logistic function of `2 y`.
 #[inline(always)]
 fn gelu_tanh<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
-    const SCALE: f32 = 1.595_769_1;
+    const SCALE: f32 = 1.595_769;
     let mut inner = *x;
     in_step!(inner, |x, _row, _column| {
         simd.mul(*x, simd.mul_add(simd.mul(*x, *x), simd.splat(SCALE * 0.044_715), simd.splat(SCALE)))
