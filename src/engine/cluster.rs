@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::export::{THEME_COLUMNS, theme_values};
 use super::headline;
-use super::themes::{Representative, Theme, ThemeFigures, ThemeTerm};
+use super::themes::{Representative, Theme, ThemeFigures, ThemeTerm, ThemeTrend};
 use crate::cluster::{self, Fit, NOISE, Settings, Sweep, SweepPoint, SweepSettings};
 use crate::error::{Error, Problem, Result};
-use crate::label::{self, Label};
+use crate::label::{self, Label, Trend};
 use crate::output::{TableWriter, ids_path, read_npy};
 use crate::paper::Paper;
 use crate::progress::{Phase, Progress};
@@ -195,7 +195,7 @@ fn themes_of(
                     title: headline(&stored.paper),
                 })
                 .collect(),
-            trend: label::trend(&years).map(|trend| trend.to_string()),
+            trend: label::trend(&years).map(theme_trend),
             years,
             categories: most_frequent(categories),
             nearest: nearest_themes(fit, theme),
@@ -210,6 +210,10 @@ fn representatives(fit: &Fit, vectors: &Vectors, theme: usize) -> Vec<usize> {
     let members: Vec<usize> =
         fit.assignments.iter().enumerate().filter(|(_, of)| **of as usize == theme).map(|(row, _)| row).collect();
     label::representatives(vectors, &members, fit.centroids.row(theme), REPRESENTATIVES)
+}
+
+fn theme_trend(trend: Trend) -> ThemeTrend {
+    ThemeTrend { direction: trend.direction.to_string(), from: trend.from, to: trend.to }
 }
 
 fn cohesion(fit: &Fit, theme: usize) -> f32 {
