@@ -146,28 +146,39 @@ fn prepare(
     progress: &dyn Progress,
     on_skip: &mut OnSkip<'_>,
 ) -> Result<Vec<Paper>> {
-    let prepared: Vec<Result<Paper, Item>> = items.into_par_iter().map(to_paper).collect();
+    let prepared: Vec<Prepared> = items.into_par_iter().map(to_paper).collect();
     let mut papers = Vec::with_capacity(prepared.len());
     for item in prepared {
         match item {
-            Ok(paper) => papers.push(paper),
-            Err(Item::Skipped(skip)) => {
-                report.skipped += 1;
-                on_skip(&skip)?;
-            }
-            Err(Item::Note(note)) => progress.warn(&note.to_string()),
-            Err(Item::Record(_)) => {}
+            Prepared::Paper(paper) => papers.push(*paper),
+            Prepared::Other(item) => match *item {
+                Item::Skipped(skip) => {
+                    report.skipped += 1;
+                    on_skip(&skip)?;
+                }
+                Item::Note(note) => progress.warn(&note.to_string()),
+                Item::Record(_) => {}
+            },
         }
     }
     report.records += papers.len();
     Ok(papers)
 }
 
-fn to_paper(item: Item) -> Result<Paper, Item> {
-    let Item::Record(mut draft) = item else { return Err(item) };
+/// A paper, or the item that is none.
+enum Prepared {
+    Paper(Box<Paper>),
+    Other(Box<Item>),
+}
+
+fn to_paper(item: Item) -> Prepared {
+    let Item::Record(mut draft) = item else { return Prepared::Other(Box::new(item)) };
     clean::clean(&mut draft);
     let place = draft.provenance.first().cloned();
-    Paper::from_draft(draft).ok_or_else(|| Item::Skipped(no_text(place)))
+    match Paper::from_draft(draft) {
+        Some(paper) => Prepared::Paper(Box::new(paper)),
+        None => Prepared::Other(Box::new(Item::Skipped(no_text(place)))),
+    }
 }
 
 fn no_text(place: Option<Provenance>) -> Skip {
@@ -295,7 +306,8 @@ mod tests {
     fn a_draft_without_text_is_a_skip_that_says_where() {
         let provenance = vec![Provenance { file: "a.jsonl".into(), line: Some(4) }];
         let item = to_paper(Item::Record(Draft { provenance, ..Draft::default() }));
-        let Err(Item::Skipped(skip)) = item else { panic!("no skip: {item:?}") };
+        let Prepared::Other(item) = item else { panic!("a paper without text") };
+        let Item::Skipped(skip) = *item else { panic!("no skip: {item:?}") };
         assert_eq!((skip.file.as_str(), skip.line), ("a.jsonl", Some(4)));
     }
 }

@@ -1,5 +1,6 @@
 //! What this machine, this build and a collection can do, and what is wrong with them.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Serialize;
@@ -51,7 +52,7 @@ impl Finding {
     }
 
     fn of_error(about: &str, error: &Error) -> Self {
-        Self::bad(about, error.to_string(), error.hint().map(|hint| hint.into_owned()))
+        Self::bad(about, error.to_string(), error.hint().map(Cow::into_owned))
     }
 }
 

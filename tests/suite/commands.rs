@@ -66,7 +66,7 @@ fn filters_hold() {
     assert!(found.iter().all(|result| result["date"].as_str().expect("a date") >= "2022"), "{found:?}");
     let theme = found[0]["theme"].to_string();
     let of_theme = results(&desk.done(&["recommend", "--like", "ex-002", "--theme", &theme, "-n", "50", "--json"]));
-    assert!(of_theme.iter().all(|result| result["theme"].to_string() == theme));
+    assert!(of_theme.iter().all(|result| result["theme"] == theme));
 }
 
 #[test]

@@ -1,4 +1,10 @@
 //! All integration tests in one binary, one module per area.
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests panic to fail, say what they skip, and share helpers between modules"
+)]
 
 mod clean;
 mod cluster;
