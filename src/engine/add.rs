@@ -51,22 +51,43 @@ pub fn read_papers(
     on_skip: &mut OnSkip<'_>,
     mut visit: impl FnMut(Vec<Paper>) -> Result<()>,
 ) -> Result<AddReport> {
-    progress.begin(Phase { doing: "reading", units: "records", total: None });
+    let visit_all = |batches: &mut Batches<'_>| {
+        for papers in batches {
+            visit(papers?)?;
+        }
+        Ok(())
+    };
+    Ok(with_papers(inputs, options, "reading", progress, on_skip, visit_all)?.1)
+}
+
+/// Batches of papers as they are read.
+pub(super) type Batches<'b> = dyn Iterator<Item = Result<Vec<Paper>>> + 'b;
+
+/// Reads papers and hands them over as an iterator; `doing` is what the whole of it is called.
+///
+/// # Errors
+/// As [`read_papers`].
+pub(super) fn with_papers<T>(
+    inputs: &[Input],
+    options: &ingest::Options,
+    doing: &'static str,
+    progress: &dyn Progress,
+    on_skip: &mut OnSkip<'_>,
+    consume: impl FnOnce(&mut Batches<'_>) -> Result<T>,
+) -> Result<(T, AddReport)> {
+    progress.begin(Phase { doing, units: "records", total: None });
     let mut report = AddReport::default();
     let outcome = with_reader(inputs, options, |batches| {
-        for items in batches {
+        consume(&mut batches.into_iter().map(|items| {
             if progress.cancelled() {
                 return Err(Error::Interrupted);
             }
-            let n_items = items.len() as u64;
-            let papers = prepare(items, &mut report, progress, on_skip)?;
-            visit(papers)?;
-            progress.advance(n_items);
-        }
-        Ok(())
+            progress.advance(items.len() as u64);
+            prepare(items, &mut report, progress, on_skip)
+        }))
     });
     progress.end();
-    outcome.map(|()| report)
+    outcome.map(|value| (value, report))
 }
 
 /// Adds papers to a collection.
@@ -111,18 +132,18 @@ pub fn require_papers(inputs: &[Input], report: &AddReport) -> Result<()> {
 }
 
 /// Runs the readers on a thread of their own and hands their items over in batches.
-fn with_reader(
+fn with_reader<T>(
     inputs: &[Input],
     options: &ingest::Options,
-    consume: impl FnOnce(Receiver<Vec<Item>>) -> Result<()>,
-) -> Result<()> {
+    consume: impl FnOnce(Receiver<Vec<Item>>) -> Result<T>,
+) -> Result<T> {
     let (sender, receiver) = sync_channel(BATCHES_AHEAD);
     thread::scope(|scope| {
         let reader = scope.spawn(move || read_into(inputs, options, &sender));
         let consumed = consume(receiver);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // Where consuming failed, the reader only noticed that nobody listens any more.
-        consumed.and(read)
+        consumed.and_then(|value| read.map(|()| value))
     })
 }
 
