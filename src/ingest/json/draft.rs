@@ -3,6 +3,8 @@
 //! Where sources disagree the more telling field comes first: arXiv's first version before its last update, parsed
 //! names before a string of names, full dates before years.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -111,7 +113,7 @@ fn external(value: &RawValue) -> Vec<Identifier> {
         Ok(members) => members,
         Err(_) => return Vec::new(),
     };
-    let identifier = |(kind, value): &(String, &RawValue)| {
+    let identifier = |(kind, value): &(Cow<'_, str>, &RawValue)| {
         let id = parts::text(value)?;
         match kind.to_ascii_lowercase().as_str() {
             "doi" => Identifier::from_doi(&id),

@@ -209,7 +209,7 @@ impl<'de> Visitor<'de> for Names<'_> {
 }
 
 /// A name, borrowed where it has no escapes, which a bare `Cow` never is.
-struct Name<'a>(Cow<'a, str>);
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -17,19 +17,21 @@ const PEAK_KIB: u64 = 200 << 10;
 
 #[test]
 fn five_gigabytes_of_lines_are_read_in_constant_memory() {
+    if std::env::var_os("THEMATIC_LONG").is_none() {
+        return println!("skipped: needs THEMATIC_LONG=1");
+    }
     check_memory("", "\n", "\n");
 }
 
 #[test]
 fn a_list_of_five_gigabytes_is_read_in_constant_memory() {
+    if std::env::var_os("THEMATIC_LONG").is_none() {
+        return println!("skipped: needs THEMATIC_LONG=1");
+    }
     check_memory("[", ", ", "]");
 }
 
 fn check_memory(opening: &'static str, separator: &'static str, closing: &'static str) {
-    if std::env::var_os("THEMATIC_LONG").is_none() {
-        eprintln!("skipped: five gigabytes are read only with THEMATIC_LONG=1");
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
