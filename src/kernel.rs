@@ -18,7 +18,7 @@ mod product;
 mod rows;
 mod simd;
 mod square;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "kernel/no_tiles.rs")]
 mod tiles;
 mod top_k;
 mod workspace;

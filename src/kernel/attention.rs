@@ -87,9 +87,9 @@ impl<'a> Job<'a> {
         self.settings.n_heads * self.settings.head_dim
     }
 
-    /// First row and number of rows of each sequence.
+    /// First row and number of rows of each sequence that has any.
     fn sequences(self) -> impl Iterator<Item = (usize, usize)> + 'a {
-        self.offsets.windows(2).map(|pair| (pair[0], pair[1] - pair[0]))
+        self.offsets.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).filter(|&(_, len)| len > 0)
     }
 
     /// The factor that turns a product into a power of two.

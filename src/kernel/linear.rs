@@ -10,7 +10,7 @@ use super::function::Activation;
 use super::operand::{Operand, Precision};
 use super::product::{PackedMatrix, TileUser};
 use super::simd::Simd;
-use super::{Isa, Workspace};
+use super::{Isa, Workspace, square};
 
 /// Weights and bias of a layer, laid out for one instruction set and precision.
 #[derive(Debug, Clone)]
@@ -20,13 +20,13 @@ pub struct LinearWeights {
     n_out: usize,
     /// Zeros where the layer has none; as long as the columns with their padding.
     bias: Buffer<f32>,
-    panels: Panels,
+    panels: Packed,
 }
 
 #[derive(Debug, Clone)]
-enum Panels {
+enum Packed {
     Single(PackedMatrix),
-    Half(half::HalfPanels),
+    Half(square::Panels),
 }
 
 /// Where a product goes.
@@ -47,8 +47,8 @@ impl LinearWeights {
         let n_out = weight.len() / n_in;
         assert!(bias.is_none_or(|bias| bias.len() == n_out), "one bias for each output");
         let panels = match precision {
-            Precision::F32 => Panels::Single(PackedMatrix::pack(isa, weight, n_in)),
-            Precision::Bf16 => Panels::Half(half::HalfPanels::pack(weight, n_in)),
+            Precision::F32 => Packed::Single(PackedMatrix::pack(isa, weight, n_in)),
+            Precision::Bf16 => Packed::Half(square::Panels::pack(weight, n_in)),
         };
         let mut padded = Buffer::zeroed(n_out.next_multiple_of(super::operand::SIDE));
         padded[..n_out].copy_from_slice(bias.unwrap_or(&vec![0.0; n_out]));
@@ -68,8 +68,8 @@ impl LinearWeights {
     /// What its products are computed in.
     pub fn precision(&self) -> Precision {
         match self.panels {
-            Panels::Single(_) => Precision::F32,
-            Panels::Half(_) => Precision::Bf16,
+            Packed::Single(_) => Precision::F32,
+            Packed::Half(_) => Precision::Bf16,
         }
     }
 }
@@ -92,8 +92,8 @@ pub fn linear(
     }
     let finish = Finish { bias: &weights.bias, n_rows: input.n_rows(), n_out: weights.n_out, activation, output };
     match &weights.panels {
-        Panels::Single(packed) => single::multiply(packed, input, finish),
-        Panels::Half(panels) => half::multiply(weights.isa, panels, input, finish, workspace),
+        Packed::Single(packed) => single::multiply(packed, input, finish),
+        Packed::Half(panels) => half::multiply(weights.isa, panels, input, finish, workspace),
     }
 }
 

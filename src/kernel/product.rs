@@ -6,15 +6,10 @@
 
 #![expect(unsafe_code, reason = "the inner loop reads by pointer")]
 
-use super::Isa;
 use super::buffer::Buffer;
+use super::nearest::Coarse;
 use super::simd::{Kernel, Simd};
-
-impl Default for PackedMatrix {
-    fn default() -> Self {
-        Self { isa: Isa::PORTABLE, len: 0, dim: 0, numbers: Buffer::default() }
-    }
-}
+use super::{Isa, Level};
 
 /// Rows that meet a panel before the next panel is fetched: few enough to stay in the second cache, and a multiple of
 /// the rows of a tile in every instruction set.
@@ -33,6 +28,14 @@ pub struct PackedMatrix {
     dim: usize,
     /// Panels of two vectors of columns (the last one may have one), within a panel one dimension after the other.
     numbers: Buffer<f32>,
+    /// What [`super::nearest()`] reads first, where there are matrix tiles.
+    coarse: Option<Coarse>,
+}
+
+impl Default for PackedMatrix {
+    fn default() -> Self {
+        Self { isa: Isa::PORTABLE, len: 0, dim: 0, numbers: Buffer::default(), coarse: None }
+    }
 }
 
 impl PackedMatrix {
@@ -44,7 +47,13 @@ impl PackedMatrix {
         for (row, numbers) in rows.chunks_exact(dim).enumerate() {
             packed.set_row(row, numbers);
         }
+        packed.coarse = (isa.level() == Level::AmxBf16).then(|| Coarse::pack(rows, dim));
         packed
+    }
+
+    /// The same rows for a first look in bf16.
+    pub(super) fn coarse(&self) -> Option<&Coarse> {
+        self.coarse.as_ref()
     }
 
     /// Takes another shape. Rows are unspecified until set; the padding is zero.

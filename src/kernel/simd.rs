@@ -35,6 +35,8 @@ pub(super) trait Kernel {
 pub(super) trait Simd: Copy {
     /// A vector of [`Self::LANES`] numbers.
     type F32: Copy;
+    /// Two bf16 per lane.
+    type Pairs: Copy;
     /// One truth value per lane.
     type Mask: Copy;
     /// Numbers in a vector.
@@ -64,6 +66,13 @@ pub(super) trait Simd: Copy {
     unsafe fn load_pointer(self, from: *const f32) -> Self::F32;
     /// Asks for the line at `from`, which need not be valid, to be brought to the first cache.
     fn prefetch(self, from: *const f32);
+    fn load_bf16(self, from: &[bf16]) -> Self::F32;
+    /// Two numbers for each lane, one after the other.
+    fn load_pairs(self, from: &[bf16]) -> Self::Pairs;
+    /// Two numbers, the same for each lane.
+    fn splat_pair(self, from: &[bf16]) -> Self::Pairs;
+    /// In each lane `sum` and the products of both numbers; in what order they are added and rounded is left open.
+    fn add_products(self, sum: Self::F32, a: Self::Pairs, b: Self::Pairs) -> Self::F32;
     /// Rounds to nearest, ties to even. Denormal results may become zero.
     fn store_bf16(self, vector: Self::F32, to: &mut [bf16]);
 
@@ -86,6 +95,13 @@ pub(super) trait Simd: Copy {
     fn bits(self, mask: Self::Mask) -> u32;
     fn sum(self, vector: Self::F32) -> f32;
     fn largest(self, vector: Self::F32) -> f32;
+}
+
+/// The first two numbers of a slice, as they lie in memory.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn pair_bits(from: &[bf16]) -> i32 {
+    (u32::from(from[0].to_bits()) | u32::from(from[1].to_bits()) << 16) as i32
 }
 
 impl Isa {

@@ -4,10 +4,9 @@
 //! row. Of columns, a step is two tiles of sixteen columns, and a tile the pairs of inputs one after the other: what
 //! the tile instructions and those for pairs of bf16 take. Sums are f32, over the inputs in order.
 
-#![expect(unsafe_code, reason = "tiles are read by pointer")]
-
 use half::bf16;
 
+use super::buffer::Buffer;
 use super::operand::{SIDE, STEP};
 use super::simd::Simd;
 
@@ -22,9 +21,37 @@ impl Default for Square {
     }
 }
 
+/// The columns of a product, in panels of 32.
+#[derive(Debug, Clone)]
+pub(super) struct Panels {
+    pub(super) n_steps: usize,
+    pub(super) n_panels: usize,
+    numbers: Buffer<bf16>,
+}
+
+impl Panels {
+    /// Packs `columns`, each of `n_in` numbers; the last panel is filled up with zeros.
+    pub(super) fn pack(columns: &[f32], n_in: usize) -> Self {
+        let n_steps = n_in.div_ceil(SIDE);
+        let n_panels = (columns.len() / n_in).div_ceil(SIDE);
+        let mut numbers = Buffer::zeroed(n_panels * n_steps * STEP);
+        for (column, weights) in columns.chunks_exact(n_in).enumerate() {
+            let panel = column / SIDE * n_steps * STEP;
+            for (at, &weight) in weights.iter().enumerate() {
+                numbers[panel + place_in_panel(column % SIDE, at)] = bf16::from_f32(weight);
+            }
+        }
+        Self { n_steps, n_panels, numbers }
+    }
+
+    pub(super) fn panel(&self, panel: usize) -> &[bf16] {
+        &self.numbers[panel * self.n_steps * STEP..][..self.n_steps * STEP]
+    }
+}
+
 /// Where the weight from input `at` of a panel's `column` lies within the panel.
 #[inline(always)]
-pub(super) fn place_in_panel(column: usize, at: usize) -> usize {
+fn place_in_panel(column: usize, at: usize) -> usize {
     at / SIDE * STEP + column / 16 * (STEP / 2) + at % SIDE / 2 * 32 + column % 16 * 2 + at % 2
 }
 
@@ -58,8 +85,12 @@ pub(super) trait Unit {
     );
 }
 
-/// Sums by vectors of f32: each pair of factors is widened, which is exact.
+/// Sums by vectors: by instructions for pairs of bf16 where there are any, else by widening both factors, which is
+/// exact.
 pub(super) struct Vectors;
+
+/// Rows of which the sums of two vectors of columns stay in registers.
+const STRIP_ROWS: usize = 8;
 
 impl Unit for Vectors {
     #[inline(always)]
@@ -72,61 +103,44 @@ impl Unit for Vectors {
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,
     ) {
-        sums.0.fill([0.0; SIDE]);
-        let steps = rows.chunks_exact(STEP).zip(columns.chunks_exact(STEP));
-        for (rows, columns) in steps {
-            let columns = widened(columns);
-            for (sums, row) in sums.0.iter_mut().zip(rows.chunks_exact(SIDE)).take(n_rows) {
-                add_step(simd, sums, row, &columns);
-            }
-            meanwhile.share(simd);
-        }
-    }
-}
-
-/// A step of a panel as rows of 32 columns, one for each input.
-fn widened(columns: &[bf16]) -> [[f32; SIDE]; SIDE] {
-    std::array::from_fn(|at| {
-        std::array::from_fn(|column| {
-            columns[column / 16 * (STEP / 2) + at / 2 * 32 + column % 16 * 2 + at % 2].to_f32()
-        })
-    })
-}
-
-#[inline(always)]
-fn add_step<S: Simd>(simd: S, sums: &mut [f32; SIDE], row: &[bf16], columns: &[[f32; SIDE]; SIDE]) {
-    for at in (0..SIDE).step_by(S::LANES) {
-        let mut sum = simd.load(&sums[at..]);
-        for (number, columns) in row.iter().zip(columns) {
-            sum = simd.mul_add(simd.splat(number.to_f32()), simd.load(&columns[at..]), sum);
-        }
-        simd.store(sum, &mut sums[at..]);
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Unit for super::tiles::Tiles {
-    #[inline(always)]
-    fn square<S: Simd>(
-        &self,
-        simd: S,
-        rows: &[bf16],
-        columns: &[bf16],
-        n_rows: usize,
-        sums: &mut Square,
-        meanwhile: &mut impl Meanwhile,
-    ) {
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
-        let n_steps = rows.len() / STEP;
-        self.clear();
-        for step in 0..n_steps {
-            // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `step` is below that.
-            unsafe {
-                let (rows, columns) = (rows.as_ptr().add(step * STEP), columns.as_ptr().add(step * STEP));
-                if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) }
+        for first_row in (0..n_rows.min(SIDE)).step_by(STRIP_ROWS) {
+            for first_column in (0..SIDE).step_by(2 * S::LANES) {
+                let strip = strip(simd, rows, columns, first_row, first_column);
+                for (sums, strip) in sums.0[first_row..first_row + STRIP_ROWS].iter_mut().zip(&strip) {
+                    simd.store(strip[0], &mut sums[first_column..]);
+                    simd.store(strip[1], &mut sums[first_column + S::LANES..]);
+                }
             }
+        }
+        for _ in 0..rows.len() / STEP {
             meanwhile.share(simd);
         }
-        self.store(&mut sums.0);
     }
+}
+
+/// The sums of some rows and two vectors of columns.
+#[inline(always)]
+fn strip<S: Simd>(
+    simd: S,
+    rows: &[bf16],
+    columns: &[bf16],
+    first_row: usize,
+    first_column: usize,
+) -> [[S::F32; 2]; STRIP_ROWS] {
+    let mut sums = [[simd.splat(0.0); 2]; STRIP_ROWS];
+    for (rows, columns) in rows.chunks_exact(STEP).zip(columns.chunks_exact(STEP)) {
+        let rows = &rows[first_row * SIDE..(first_row + STRIP_ROWS) * SIDE];
+        for pair in 0..SIDE / 2 {
+            let factors = [0, S::LANES].map(|column| place_in_panel(first_column + column, 2 * pair));
+            let factors = [simd.load_pairs(&columns[factors[0]..]), simd.load_pairs(&columns[factors[1]..])];
+            for row in 0..STRIP_ROWS {
+                let factor = simd.splat_pair(&rows[row * SIDE + 2 * pair..row * SIDE + 2 * pair + 2]);
+                for vector in 0..2 {
+                    sums[row][vector] = simd.add_products(sums[row][vector], factor, factors[vector]);
+                }
+            }
+        }
+    }
+    sums
 }

@@ -11,7 +11,9 @@ use std::marker::PhantomData;
 
 use half::bf16;
 
-use super::operand::SIDE;
+use super::operand::{SIDE, STEP};
+use super::simd::Simd;
+use super::square::{Meanwhile, Square, Unit};
 use super::{Isa, Level};
 
 /// Rows of a tile.
@@ -185,5 +187,31 @@ impl Drop for Tiles {
     fn drop(&mut self) {
         // SAFETY: the guard was made by `configure`, so the instruction exists.
         unsafe { asm!("tilerelease", options(nomem, nostack)) };
+    }
+}
+
+impl Unit for Tiles {
+    #[inline(always)]
+    fn square<S: Simd>(
+        &self,
+        simd: S,
+        rows: &[bf16],
+        columns: &[bf16],
+        n_rows: usize,
+        sums: &mut Square,
+        meanwhile: &mut impl Meanwhile,
+    ) {
+        assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
+        let n_steps = rows.len() / STEP;
+        self.clear();
+        for step in 0..n_steps {
+            // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `step` is below that.
+            unsafe {
+                let (rows, columns) = (rows.as_ptr().add(step * STEP), columns.as_ptr().add(step * STEP));
+                if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) }
+            }
+            meanwhile.share(simd);
+        }
+        self.store(&mut sums.0);
     }
 }

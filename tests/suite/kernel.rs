@@ -3,7 +3,7 @@
 //! Tolerances are absolute and stated with each check: rows have length one, so that scores lie between -1 and 1.
 
 use proptest::prelude::*;
-use thematic::kernel::{self, Hit, Isa, Nearest, PackedMatrix, TopK};
+use thematic::kernel::{self, Hit, Isa, Level, Nearest, PackedMatrix, TopK};
 
 mod select {
     use super::*;
@@ -57,12 +57,10 @@ mod select {
             let centroids = unit_rows(n_packed, dim, !seed).repeat(repeat);
             for isa in Isa::available() {
                 let packed = PackedMatrix::pack(isa, &centroids, dim);
-                let mut scores = vec![0.0; n_rows * packed.len()];
-                kernel::scores(&rows, &packed, &mut scores);
                 let mut found = vec![Nearest::default(); n_rows];
                 kernel::nearest(&rows, &packed, &mut found);
-                for (found, scores) in found.iter().zip(scores.chunks(packed.len())) {
-                    prop_assert_eq!(*found, first_of_the_best(scores), "{}", isa);
+                for (found, scores) in found.iter().zip(scores_of_nearest(isa, &rows, &centroids, dim)) {
+                    prop_assert_eq!(*found, first_of_the_best(&scores), "{}", isa);
                 }
             }
         }
@@ -101,6 +99,36 @@ mod select {
                 let mut alone = [0.0; 37];
                 kernel::scores(row, &packed, &mut alone);
                 assert_eq!(alone, together, "{isa}");
+            }
+        }
+    }
+
+    /// The scores that `nearest` compares: with matrix tiles those of `dot`, else those of `scores`.
+    fn scores_of_nearest(isa: Isa, rows: &[f32], centroids: &[f32], dim: usize) -> Vec<Vec<f32>> {
+        if isa.level() == Level::AmxBf16 {
+            let of = |row| centroids.chunks(dim).map(|centroid| kernel::dot(isa, row, centroid)).collect();
+            return rows.chunks(dim).map(of).collect();
+        }
+        let packed = PackedMatrix::pack(isa, centroids, dim);
+        let mut scores = vec![0.0; rows.len() / dim * packed.len()];
+        kernel::scores(rows, &packed, &mut scores);
+        scores.chunks(packed.len()).map(<[f32]>::to_vec).collect()
+    }
+
+    #[test]
+    fn rows_close_to_many_centroids_find_the_nearest() {
+        // Centroids that differ by less than bf16 can tell, and more of them than one group holds.
+        let (dim, n_centroids) = (24, 2500);
+        let middle = unit_rows(1, dim, 1);
+        let nudges = numbers(n_centroids * dim, 2);
+        let centroids: Vec<f32> =
+            nudges.iter().enumerate().map(|(at, nudge)| middle[at % dim] + nudge * 1e-3).collect();
+        let rows = [unit_rows(40, dim, 3), middle].concat();
+        for isa in Isa::available() {
+            let mut found = vec![Nearest::default(); 41];
+            kernel::nearest(&rows, &PackedMatrix::pack(isa, &centroids, dim), &mut found);
+            for (found, scores) in found.iter().zip(scores_of_nearest(isa, &rows, &centroids, dim)) {
+                assert_eq!(*found, first_of_the_best(&scores), "{isa}");
             }
         }
     }

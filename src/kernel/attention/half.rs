@@ -8,6 +8,7 @@ use super::super::function::{GROUP_ROWS, ROUGH_POWER, falling_power_of_two};
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Idle, Square, Unit, Vectors};
+use super::super::tiles::Tiles;
 use super::{Job, Mask};
 
 /// Memory for one head of one sequence. Queries and weights are blocks of rows, keys and values panels of columns.
@@ -22,8 +23,7 @@ pub(super) struct Scratch {
 }
 
 pub(super) fn attend(isa: Isa, job: Job<'_>, context: &mut Operand, rows: &mut Buffer<f32>, scratch: &mut Scratch) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(unit) = super::super::tiles::Tiles::configure(isa) {
+    if let Some(unit) = Tiles::configure(isa) {
         return isa.run(Half { job, context, rows, scratch, unit });
     }
     isa.run(Half { job, context, rows, scratch, unit: Vectors });

@@ -3,56 +3,26 @@
 //! While the tile unit works on one square, the vector units finish the one before: tile instructions keep few slots
 //! busy, so that bias, activation and store nearly vanish in their shadow.
 
-use half::bf16;
-
-use super::super::buffer::Buffer;
 use super::super::operand::{Operand, Precision, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Meanwhile, Square, Unit, Vectors, place_in_panel};
+use super::super::square::{Meanwhile, Panels, Square, Unit, Vectors};
+use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
 use super::{Finish, Output};
 
 /// Blocks of rows that meet a panel before the next panel is fetched: 256 rows stay in the second cache.
 const BLOCKS: usize = 8;
 
-/// Weights in panels of 32 columns, laid out as [`super::super::square`] says.
-#[derive(Debug, Clone)]
-pub(super) struct HalfPanels {
-    n_steps: usize,
-    n_panels: usize,
-    numbers: Buffer<bf16>,
-}
-
-impl HalfPanels {
-    pub(super) fn pack(weight: &[f32], n_in: usize) -> Self {
-        let n_steps = n_in.div_ceil(SIDE);
-        let n_panels = (weight.len() / n_in).div_ceil(SIDE);
-        let mut numbers = Buffer::zeroed(n_panels * n_steps * STEP);
-        for (column, weights) in weight.chunks_exact(n_in).enumerate() {
-            for (at, &weight) in weights.iter().enumerate() {
-                let panel = column / SIDE * n_steps * STEP;
-                numbers[panel + place_in_panel(column % SIDE, at)] = bf16::from_f32(weight);
-            }
-        }
-        Self { n_steps, n_panels, numbers }
-    }
-
-    fn panel(&self, panel: usize) -> &[bf16] {
-        &self.numbers[panel * self.n_steps * STEP..][..self.n_steps * STEP]
-    }
-}
-
-pub(super) fn multiply(isa: Isa, panels: &HalfPanels, input: &Operand, finish: Finish<'_>, workspace: &mut Workspace) {
+pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: Finish<'_>, workspace: &mut Workspace) {
     let squares = &mut workspace.squares;
-    #[cfg(target_arch = "x86_64")]
-    if let Some(tiles) = super::super::tiles::Tiles::configure(isa) {
+    if let Some(tiles) = Tiles::configure(isa) {
         return isa.run(Half { panels, input, finish, squares, unit: tiles });
     }
     isa.run(Half { panels, input, finish, squares, unit: Vectors });
 }
 
 struct Half<'a, U> {
-    panels: &'a HalfPanels,
+    panels: &'a Panels,
     input: &'a Operand,
     finish: Finish<'a>,
     squares: &'a mut [Square; 2],
