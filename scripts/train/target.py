@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the vectors that the student is to learn: the teacher's, bent by labels, ordered by variance.
+"""Makes the vectors that the student is to learn: three views of a paper, bent by labels, ordered by variance.
 
-  target.py --work WORK --eval ../shared/eval --out WORK/target.npz [--static WORK/static.pt --mix 0.3] [--shrink 1]
+  target.py --work WORK --eval ../shared/eval --tokenizer tokenizer.json --static WORK/static.pt --out WORK/target.npz
 
-A paper's source vector is the teacher's unit vector and beside it, weighted by --mix, the static model's. A linear map
-found from labels may bend it (--shrink). The result is rotated by its principal axes, so that a prefix of the vector is
-its best summary. Works on stored vectors alone: a trial costs a minute, and its score bounds what a student can reach.
+The views are the teacher's vector, the static model's and a lexical one (TF-IDF over tokens, truncated SVD); --mix says
+what each counts in the cosine. A linear map found from labels bends the whole (--shrink, 0 leaves it out), and it is
+rotated by its principal axes, so that a prefix of the vector is its best summary. Works on stored vectors alone: a trial
+costs half a minute, and its score bounds what a student can reach.
 """
 import argparse
 import glob
@@ -13,9 +14,13 @@ import os
 
 import numpy as np
 import torch
+from scipy import sparse
+from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import randomized_svd
 
 import suite
 from common import Papers, STOP, unit
+from sharpen import rotation, sharpening
 
 
 def arguments():
@@ -24,9 +29,10 @@ def arguments():
     p.add_argument("--eval", required=True)
     p.add_argument("--tokenizer", required=True)
     p.add_argument("--out", default="")
-    p.add_argument("--static", default="")
-    p.add_argument("--mix", type=float, default=0.5)
-    p.add_argument("--shrink", type=float, default=0.0, help="0: labels change nothing; else see sharpening()")
+    p.add_argument("--static", required=True)
+    p.add_argument("--mix", type=float, nargs=3, default=[0.6, 0.2, 0.2], help="teacher, static, lexical")
+    p.add_argument("--shrink", type=float, default=1.0, help="0: labels change nothing; else see sharpening()")
+    p.add_argument("--rank", type=int, default=256, help="of the lexical view")
     p.add_argument("--width", type=int, default=384)
     p.add_argument("--nested", type=int, nargs="*", default=[])
     return p.parse_args()
@@ -43,61 +49,66 @@ def corpus_vectors(work):
     return [np.concatenate([p[key] for p in parts]) for key in ("numbers", "full", "title")]
 
 
-def bags_mean(weight, rows):
+def static_view(weight, rows):
     rows = [r if len(r) else [STOP] for r in rows]
     return np.stack([weight[np.asarray(r, "i8")].mean(0) for r in rows])
 
 
-def source(teacher, static, mix):
-    """Unit vectors whose cosine is the weighted mean of the parts' cosines."""
-    if static is None:
-        return unit(teacher.astype("f4"))
-    # A numpy scalar would turn the whole matrix into float64.
-    return np.concatenate([float(np.sqrt(1 - mix)) * unit(teacher.astype("f4")), float(np.sqrt(mix)) * unit(static)], 1)
+def counts(rows, vocabulary):
+    """Token counts, as 1 + log, one sparse row per text."""
+    ends = np.concatenate([[0], np.cumsum([len(r) for r in rows])])
+    flat = np.concatenate(rows).astype("i4")
+    matrix = sparse.csr_matrix((np.ones(ends[-1], "f4"), flat, ends), shape=(len(rows), vocabulary))
+    matrix.sum_duplicates()
+    matrix.data = 1 + np.log(matrix.data)
+    return matrix
 
 
-def sharpening(papers, numbers, x, shrink, least=8):
-    """A symmetric map that shrinks directions in which papers of one label differ, as the labels' own spread says.
+def lexical_fit(rows, rank, vocabulary=30522):
+    """Inverse document frequencies and the SVD's axes; tokens in fewer than three texts are left out."""
+    matrix = counts(rows, vocabulary)
+    found = np.asarray((matrix > 0).sum(0)).ravel()
+    rarity = np.where(found < 3, 0, np.log(len(rows) / np.maximum(found, 1))).astype("f4")
+    axes = randomized_svd(normalize(matrix @ sparse.diags(rarity)), rank, n_iter=2, random_state=0)[2]
+    return rarity, axes.T.astype("f4")
 
-    The inverse root of the scatter within labels (a paper's first label), plus `shrink` times its mean eigenvalue on
-    the diagonal: a large `shrink` changes little. Closed form, so it cannot overfit far, and nothing has to be tuned
-    but that number.
-    """
-    first = np.array([papers.labels(n)[0] if len(papers.labels(n)) else -1 for n in numbers])
-    counts = np.bincount(first[first >= 0], minlength=len(papers.label_names))
-    known = (first >= 0) & (counts[np.maximum(first, 0)] >= least)
-    apart = x[known].copy()
-    for label in np.unique(first[known]):
-        apart[first[known] == label] -= x[first == label].mean(0)
-    values, axes = np.linalg.eigh(apart.T @ apart / len(apart))
-    return (axes * (values / values.mean() + shrink) ** -0.5) @ axes.T
+
+def lexical_view(fit, rows):
+    rarity, axes = fit
+    rows = [r if len(r) else [STOP] for r in rows]
+    return normalize(counts(rows, len(rarity)) @ sparse.diags(rarity)) @ axes
+
+
+def mixed(views, shares):
+    """Vectors whose cosine is the weighted mean of the views' cosines."""
+    # float(): a numpy scalar would turn the whole matrix into float64.
+    return np.concatenate([float(np.sqrt(share / sum(shares))) * unit(view.astype("f4"))
+                           for view, share in zip(views, shares) if share], 1)
 
 
 def main():
     args = arguments()
     papers = Papers(args.work)
-    numbers, full, title = corpus_vectors(args.work)
-    suite_file, held_file = stored(args.work, "suite"), stored(args.work, "held")
-    weight = torch.load(args.static)["weight"].numpy() if args.static else None
-    words = (lambda rows: bags_mean(weight, rows)) if args.static else (lambda rows: None)
-    _, coded = suite.development_texts(args.eval, args.tokenizer)
-    x_full = source(full, words([papers.full(n)[:256] for n in numbers]), args.mix)
-    x_title = source(title, words([papers.title(n) for n in numbers]), args.mix)
-    x_suite = source(suite_file["full"], words(coded), args.mix)
-    bend = sharpening(papers, numbers, x_full, args.shrink) if args.shrink else np.eye(x_full.shape[1])
-    y = unit(x_full @ bend.T)
-    _, axes = np.linalg.eigh(y.T @ y)
-    rotation = axes[:, ::-1][:, :args.width]
-    project = lambda x: unit(unit(x @ bend.T) @ rotation)
-    ids = list(suite_file["numbers"])
-    print("source ", "", suite.table(suite.development(args.eval, ids, x_suite)))
-    for w in (args.width, *args.nested):
-        print(f"{w:7d}", suite.table(suite.development(args.eval, ids, project(x_suite)[:, :w].copy())), flush=True)
-    held = suite.HeldOut(args.work)
-    print("held  source", suite.table(held.score_stored(held_file, lambda x, rows: source(x, words(rows), args.mix))))
-    print("held        ", suite.table(held.score_stored(held_file, lambda x, rows: project(source(x, words(rows), args.mix)))))
+    numbers, teacher_full, teacher_title = corpus_vectors(args.work)
+    full, title = [papers.full(n) for n in numbers], [papers.title(n) for n in numbers]
+    weight, fit = torch.load(args.static)["weight"].numpy(), lexical_fit(full, args.rank)
+
+    def joined(teacher, rows):
+        return mixed((teacher, static_view(weight, rows), lexical_view(fit, rows)), args.mix)
+
+    x = joined(teacher_full, full)
+    bend = sharpening(papers, numbers, x, args.shrink) if args.shrink else np.eye(x.shape[1], dtype="f4")
+    y = unit(x @ bend)
+    turn = rotation(y, args.width)
+    project = lambda teacher, rows: unit(unit(joined(teacher, rows) @ bend) @ turn)
     if args.out:
-        np.savez(args.out, numbers=numbers, full=project(x_full).astype("f2"), title=project(x_title).astype("f2"))
+        np.savez(args.out, numbers=numbers, full=project(teacher_full, full).astype("f2"),
+                 title=project(teacher_title, title).astype("f2"))
+    ids, coded = suite.development_texts(args.eval, args.tokenizer)
+    judged = project(stored(args.work, "suite")["full"], coded)
+    for w in (args.width, *args.nested):
+        print(f"{w:7d}", suite.table(suite.development(args.eval, ids, judged[:, :w].copy())), flush=True)
+    print("held out", suite.table(suite.HeldOut(args.work).score_stored(stored(args.work, "held"), project)))
 
 
 if __name__ == "__main__":
