@@ -2,7 +2,6 @@
 #![expect(
     clippy::panic,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "tests panic to fail, say what they skip, and share helpers between modules"
 )]
 
