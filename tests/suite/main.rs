@@ -19,4 +19,5 @@ mod layers;
 mod listing;
 mod models;
 mod program;
+mod quality;
 mod tiny;
