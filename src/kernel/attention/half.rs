@@ -196,8 +196,10 @@ impl Scratch {
         }
         let mut sums = [simd.splat(0.0); SIDE];
         let scale = simd.splat(head.job.scale());
-        for largest in &mut largest[..n_rows] {
-            *largest = simd.mul(scale, simd.splat(simd.largest(*largest)));
+        for (row, largest) in largest.iter_mut().enumerate() {
+            // Rows past the last hold old scores, whose weights must not overflow.
+            let shift = if row < n_rows { simd.largest(*largest) * head.job.scale() } else { f32::MAX };
+            *largest = simd.splat(shift);
         }
         for (scores, weights) in self.scores.iter().zip(self.weights.chunks_exact_mut(STEP)) {
             for row in (0..n_rows).step_by(GROUP_ROWS) {
