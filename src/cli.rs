@@ -5,8 +5,8 @@
 pub mod options;
 
 pub use options::{
-    Algorithm, CollectionOptions, Device, EncodeOptions, FilterOptions, Format, InputOptions, KChoice, ModelOptions,
-    Precision, SkipOptions, ThemeOptions,
+    Algorithm, CollectionOptions, Device, EncodeOptions, FilterOptions, InputOptions, KChoice, ModelOptions, Precision,
+    ReadingOptions, SkipOptions, ThemeOptions,
 };
 
 use std::path::PathBuf;
@@ -112,7 +112,7 @@ pub struct Embed {
     pub inputs: Vec<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the group documents its options")]
-    pub reading: options::ReadingOptions,
+    pub reading: ReadingOptions,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the group documents its options")]
     pub skip: SkipOptions,

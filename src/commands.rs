@@ -26,6 +26,9 @@ use crate::terminal::{self, Talk};
 /// The collection that commands use where none is named.
 const DEFAULT_COLLECTION: &str = "papers.db";
 
+/// What people type for the model that is compiled in.
+const DEFAULT_MODEL: &str = "default";
+
 /// How a command ended that did what it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -22,9 +22,9 @@ pub use embed::{EmbedReport, embed_collection, embed_to_file};
 pub use export::{export_papers, export_themes, export_vectors};
 pub use find::{Found, Mode, search};
 pub use info::{CollectionInfo, ModelInfo, PaperInfo, describe_collection, describe_paper};
-pub use model::{ModelChoice, QueryEncoder, load_encoder};
+pub use model::{ModelChoice, PaperEncoder, QueryEncoder, load_encoder};
 pub use recommend::{Recommendation, Request, Why, recommend};
-pub use themes::{Theme, ThemePaper, ThemeOverview, theme_papers, themes};
+pub use themes::{Theme, ThemeOverview, ThemePaper, theme_papers, themes};
 
 use crate::paper::Paper;
 

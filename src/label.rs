@@ -203,14 +203,19 @@ pub enum Direction {
     Falling,
 }
 
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rising => "rising",
+            Self::Steady => "steady",
+            Self::Falling => "falling",
+        })
+    }
+}
+
 impl fmt::Display for Trend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self.direction {
-            Direction::Rising => "rising",
-            Direction::Steady => "steady",
-            Direction::Falling => "falling",
-        };
-        write!(f, "{word} {}–{}", self.from, self.to)
+        write!(f, "{} {}–{}", self.direction, self.from, self.to)
     }
 }
 

@@ -17,11 +17,16 @@
 
 pub mod clean;
 pub mod cli;
+pub mod cluster;
+pub mod commands;
 pub mod dedupe;
+pub mod encode;
+pub mod engine;
 pub mod error;
 pub mod ingest;
 pub mod kernel;
 pub mod label;
+pub mod models;
 pub mod output;
 pub mod paper;
 pub mod progress;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::ingest::Format;
 use crate::paper::Date;
 
 /// What to read.
@@ -21,8 +22,8 @@ pub struct InputOptions {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading")]
 pub struct ReadingOptions {
-    /// Do not guess the format
-    #[arg(long, value_enum, value_name = "FORMAT", env = "THEMATIC_FORMAT")]
+    /// Do not guess the format: json, csv, bibtex, ris, medline, wos, listing or text
+    #[arg(long, value_name = "FORMAT", env = "THEMATIC_FORMAT")]
     pub format: Option<Format>,
     /// The column or field that holds the text, in tables and plain records
     #[arg(long, value_name = "NAME", alias = "text", env = "THEMATIC_TEXT_COLUMN")]
@@ -41,21 +42,6 @@ pub struct ReadingOptions {
     pub max_record: u32,
 }
 
-/// Formats that can be named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Format {
-    Json,
-    Csv,
-    Tsv,
-    Bibtex,
-    Ris,
-    Medline,
-    Listing,
-    Html,
-    Text,
-}
-
 /// What happens to records that cannot be read.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading")]
@@ -72,7 +58,13 @@ pub struct SkipOptions {
 #[derive(Debug, Clone, Args)]
 pub struct CollectionOptions {
     /// The collection
-    #[arg(long = "collection", short, value_name = "FILE", default_value = "papers.db", env = "THEMATIC_COLLECTION")]
+    #[arg(
+        long = "collection",
+        short = 'c',
+        value_name = "FILE",
+        default_value = "papers.db",
+        env = "THEMATIC_COLLECTION"
+    )]
     pub path: PathBuf,
 }
 

@@ -1,5 +1,6 @@
 //! What was typed, as the settings of the modules that do the work.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,7 +25,7 @@ pub(super) fn use_threads(threads: Option<u16>) -> Result<()> {
 }
 
 pub(super) fn inputs(paths: &[PathBuf]) -> Vec<Input> {
-    paths.iter().map(|path| Input::parse(&path.to_string_lossy())).collect()
+    paths.iter().map(Input::parse).collect()
 }
 
 pub(super) fn reading(typed: &cli::ReadingOptions) -> Result<ingest::Options> {
@@ -36,7 +37,7 @@ pub(super) fn reading(typed: &cli::ReadingOptions) -> Result<ingest::Options> {
         text_column: typed.text_column.clone(),
         title_column: typed.title_column.clone(),
         id_column: typed.id_column.clone(),
-        format: typed.format.map(format),
+        format: typed.format,
         max_record_bytes: typed.max_record as usize * MIB,
         ..ingest::Options::new(as_of)
     })
@@ -56,10 +57,10 @@ pub(super) fn filter(typed: &cli::FilterOptions) -> Filter {
 pub(super) fn model(typed: &cli::EncodeOptions, threads: Option<u16>) -> ModelChoice {
     ModelChoice {
         precision: precision(typed.precision),
-        threads: threads.map(usize::from),
+        threads: threads.and_then(|threads| NonZeroUsize::new(threads.into())),
         max_length: typed.max_length,
         dimensions: typed.dimensions,
-        batch_tokens: typed.max_batch_tokens,
+        batch_tokens: typed.max_batch_tokens.and_then(NonZeroUsize::new),
         prompt: typed.prompt.clone(),
         ..query_model(&typed.model)
     }
@@ -121,7 +122,7 @@ pub(super) fn grouping(typed: &cli::ThemeOptions) -> Grouping {
 /// A line that says what became of the records.
 pub(super) fn said_of_adding(report: &AddReport) -> String {
     let AddReport { records, added, merged, linked, .. } = *report;
-    let mut line = format!("read {}: {} new", counted(records, "record"), counted(added, "paper"));
+    let mut line = format!("read {}: {}", counted(records, "record"), counted(added, "new paper"));
     if merged > 0 {
         line.push_str(&format!(", {} known already", grouped(merged)));
     }
@@ -129,20 +130,6 @@ pub(super) fn said_of_adding(report: &AddReport) -> String {
         line.push_str(&format!(", {}", counted(linked, "renamed version")));
     }
     line
-}
-
-fn format(typed: cli::Format) -> ingest::Format {
-    match typed {
-        cli::Format::Json => ingest::Format::Json,
-        cli::Format::Csv => ingest::Format::Csv,
-        cli::Format::Tsv => ingest::Format::Tsv,
-        cli::Format::Bibtex => ingest::Format::Bibtex,
-        cli::Format::Ris => ingest::Format::Ris,
-        cli::Format::Medline => ingest::Format::Medline,
-        cli::Format::Listing => ingest::Format::Listing,
-        cli::Format::Html => ingest::Format::Html,
-        cli::Format::Text => ingest::Format::Text,
-    }
 }
 
 fn device(typed: cli::Device) -> Device {

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::add::{OnSkip, read_papers, require_papers};
-use super::model::{record_of, text_of};
-use crate::encode::Encoder;
+use super::add::{OnSkip, require_papers, with_papers};
+use super::model::PaperEncoder;
+use crate::encode::{Finished, Kind, Order, Summary};
 use crate::error::{Error, Result};
 use crate::ingest::{self, Input};
 use crate::output::VectorWriter;
-use crate::paper::text_hash;
-use crate::progress::{Phase, Progress};
+use crate::paper::{PaperId, text_hash};
+use crate::progress::{Phase, Progress, Silent};
 use crate::store::{Collection, RowId};
 
 /// Papers that are read from the collection at once.
@@ -39,8 +39,8 @@ pub struct EmbedReport {
 }
 
 impl EmbedReport {
-    fn new(encoder: &Encoder) -> Self {
-        let record = record_of(encoder);
+    fn new(encoder: &PaperEncoder) -> Self {
+        let record = encoder.record();
         Self {
             papers: 0,
             embedded: 0,
@@ -52,6 +52,12 @@ impl EmbedReport {
             precision: record.precision,
         }
     }
+
+    fn count(&mut self, summary: Summary) {
+        self.embedded += summary.texts as usize;
+        self.truncated += summary.truncated as usize;
+        self.tokens += summary.tokens as usize;
+    }
 }
 
 /// Gives every paper of a collection that has no vector of this model one, and makes the model the current one.
@@ -61,10 +67,10 @@ impl EmbedReport {
 /// [`Error::Collection`] where it cannot be written, [`Error::Interrupted`], and those of the encoder.
 pub fn embed_collection(
     collection: &mut Collection,
-    encoder: &Encoder,
+    encoder: &PaperEncoder,
     progress: &dyn Progress,
 ) -> Result<EmbedReport> {
-    let model = collection.use_model(&record_of(encoder))?;
+    let model = collection.use_model(&encoder.record())?;
     let rows = collection.rows_without_vector(model)?;
     let mut report = EmbedReport::new(encoder);
     if rows.is_empty() {
@@ -74,16 +80,10 @@ pub fn embed_collection(
     let source = Collection::open_read_only(collection.path())?;
     let texts = texts_of(&source, &rows, encoder);
     progress.begin(Phase { doing: "embedding", units: "papers", total: Some(rows.len() as u64) });
-    let streamed = encoder.encode_stream(texts, progress, &mut |batch| {
-        collection.put_vectors(model, &batch.keys, &batch.vectors)?;
-        report.embedded += batch.keys.len();
-        report.truncated += batch.truncated;
-        report.tokens += batch.tokens;
-        progress.advance(batch.keys.len() as u64);
-        Ok(())
-    });
+    let store = |batch: Finished<(RowId, String)>| collection.put_vectors(model, &batch.keys, &batch.vectors);
+    let streamed = encoder.encoder.encode_stream(texts, Kind::Document, Order::AsFinished, store, progress);
     progress.end();
-    streamed?;
+    report.count(streamed?);
     report.papers = collection.count()?;
     Ok(report)
 }
@@ -97,25 +97,25 @@ pub fn embed_collection(
 pub fn embed_to_file(
     inputs: &[Input],
     options: &ingest::Options,
-    encoder: &Encoder,
+    encoder: &PaperEncoder,
     path: &Path,
     progress: &dyn Progress,
     on_skip: &mut OnSkip<'_>,
 ) -> Result<EmbedReport> {
     let mut report = EmbedReport::new(encoder);
     let mut writer = VectorWriter::create(path, report.dimensions)?;
-    let read = read_papers(inputs, options, progress, on_skip, |papers| {
-        let texts = papers.iter().map(|paper| Ok((paper.id.clone(), text_of(encoder, paper))));
-        encoder.encode_stream(texts, progress, &mut |batch| {
-            for (id, vector) in batch.keys.iter().zip(batch.vectors.rows()) {
-                writer.write(id.as_str(), vector)?;
-            }
-            report.embedded += batch.keys.len();
-            report.truncated += batch.truncated;
-            report.tokens += batch.tokens;
-            Ok(())
-        })
+    let write = |batch: Finished<PaperId>| {
+        let mut rows = batch.keys.iter().zip(batch.vectors.rows());
+        rows.try_for_each(|(id, vector)| writer.write(id.as_str(), vector))
+    };
+    let (summary, read) = with_papers(inputs, options, "embedding", progress, on_skip, |batches| {
+        let texts = batches.flat_map(|papers| match papers {
+            Ok(papers) => papers.into_iter().map(|paper| Ok((paper.id.clone(), encoder.text_of(&paper)))).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        encoder.encoder.encode_stream(texts, Kind::Document, Order::AsGiven, write, &Silent)
     })?;
+    report.count(summary);
     require_papers(inputs, &read)?;
     writer.finish()?;
     Ok(EmbedReport { papers: read.records, skipped: read.skipped, ..report })
@@ -125,7 +125,7 @@ pub fn embed_to_file(
 fn texts_of<'c>(
     source: &'c Collection,
     rows: &'c [RowId],
-    encoder: &'c Encoder,
+    encoder: &'c PaperEncoder,
 ) -> impl Iterator<Item = Result<((RowId, String), String)>> + 'c {
     rows.chunks(WINDOW_PAPERS).flat_map(move |window| {
         let papers = match source.papers(window) {
@@ -133,7 +133,7 @@ fn texts_of<'c>(
             Err(error) => return vec![Err(error)],
         };
         let with_text = papers.into_iter().map(|stored| {
-            let text = text_of(encoder, &stored.paper);
+            let text = encoder.text_of(&stored.paper);
             Ok(((stored.row, text_hash(&text)), text))
         });
         with_text.collect::<Vec<Result<_, Error>>>()

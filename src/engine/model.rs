@@ -1,8 +1,10 @@
 //! Which model, loaded; and how its vectors are recorded in a collection.
 
-use crate::encode::{Device, Encoder, Kind, Options, Precision};
+use std::num::NonZeroUsize;
+
+use crate::encode::{Device, Encoder, Kind, Options, Precision, PromptChoice};
 use crate::error::{Error, Problem, Result};
-use crate::models::{self, Settings};
+use crate::models::{self, Settings, TextTemplate};
 use crate::paper::Paper;
 use crate::progress::Progress;
 use crate::store::{Collection, ModelRecord};
@@ -25,13 +27,13 @@ pub struct ModelChoice {
     /// What to calculate with.
     pub precision: Precision,
     /// Threads; `None` for all.
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
     /// Tokens beyond this are cut off; `None` for the model's own limit.
     pub max_length: Option<usize>,
     /// Numbers of a vector that are kept; `None` for all.
     pub dimensions: Option<usize>,
     /// Tokens that are computed together; `None` for what suits the engine.
-    pub batch_tokens: Option<usize>,
+    pub batch_tokens: Option<NonZeroUsize>,
     /// Put in front of every document; `None` for the model's own.
     pub prompt: Option<String>,
 }
@@ -42,7 +44,7 @@ impl ModelChoice {
         Self {
             model: Some(record.source.clone()),
             revision: Some(record.revision.clone()),
-            max_length: Some(record.max_length),
+            max_length: Some(record.max_length).filter(|length| *length > 0),
             dimensions: Some(record.dimensions),
             prompt: Some(record.prompt.clone()),
             ..own.clone()
@@ -50,20 +52,55 @@ impl ModelChoice {
     }
 }
 
+/// A model ready to embed papers.
+#[derive(Debug)]
+pub struct PaperEncoder {
+    /// Texts to vectors.
+    pub encoder: Encoder,
+    template: TextTemplate,
+}
+
+impl PaperEncoder {
+    /// The text of a paper that the model embeds.
+    pub(super) fn text_of(&self, paper: &Paper) -> String {
+        self.template.apply(paper)
+    }
+
+    /// What a collection records of the model.
+    pub(super) fn record(&self) -> ModelRecord {
+        let identity = self.encoder.identity();
+        ModelRecord {
+            name: identity.model.clone(),
+            revision: identity.revision.clone(),
+            prompt: identity.prompt.clone(),
+            pooling: identity.pooling.clone(),
+            max_length: identity.max_length,
+            precision: identity.precision.clone(),
+            dimensions: identity.dimensions,
+            source: identity.model.clone(),
+        }
+    }
+
+    /// Embeds one sentence and looks at what comes out.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where that is no unit vector.
+    pub(super) fn self_test(&self) -> Result<()> {
+        self.encoder.encode(&["Tides move sand along the coast"], Kind::Document).map(|_| ())
+    }
+}
+
 /// Finds and loads a model.
 ///
 /// # Errors
 /// [`Error::Model`] and [`Error::Device`] where it cannot be had or run.
-pub fn load_encoder(choice: &ModelChoice, progress: &dyn Progress) -> Result<Encoder> {
+pub fn load_encoder(choice: &ModelChoice, progress: &dyn Progress) -> Result<PaperEncoder> {
     let environment = Settings::from_environment();
-    let settings = Settings {
-        offline: choice.offline || environment.offline,
-        revision: choice.revision.clone(),
-        ..environment
-    };
+    let settings =
+        Settings { offline: choice.offline || environment.offline, revision: choice.revision.clone(), ..environment };
     let name = choice.model.as_deref().filter(|name| *name != DEFAULT_NAME);
     let folder = models::resolve(name, &settings, progress)?;
-    Encoder::load(&folder, &options(choice))
+    Ok(PaperEncoder { encoder: Encoder::load(&folder, &options(choice))?, template: folder.text })
 }
 
 fn options(choice: &ModelChoice) -> Options {
@@ -74,44 +111,16 @@ fn options(choice: &ModelChoice) -> Options {
         max_length: choice.max_length,
         dimensions: choice.dimensions,
         batch_tokens: choice.batch_tokens,
-        prompt: choice.prompt.clone(),
+        prompt: choice.prompt.clone().map(PromptChoice::Text),
         ..Options::default()
     }
-}
-
-/// What a collection records of an encoder.
-pub(super) fn record_of(encoder: &Encoder) -> ModelRecord {
-    let identity = encoder.identity();
-    ModelRecord {
-        name: identity.model.clone(),
-        revision: identity.revision.clone(),
-        prompt: identity.prompt.clone(),
-        pooling: identity.pooling.clone(),
-        max_length: identity.max_length,
-        precision: identity.precision.clone(),
-        dimensions: identity.dimensions,
-        source: identity.model.clone(),
-    }
-}
-
-/// The text of a paper that the model embeds.
-pub(super) fn text_of(encoder: &Encoder, paper: &Paper) -> String {
-    encoder.text_template().apply(paper)
-}
-
-/// Embeds one sentence and looks at what comes out.
-///
-/// # Errors
-/// [`Error::Model`] where that is no unit vector.
-pub(super) fn self_test(encoder: &Encoder) -> Result<()> {
-    encoder.encode(&["Tides move sand along the coast".to_owned()], Kind::Document).map(|_| ())
 }
 
 /// Embeds questions with the model of a collection, which it loads when the first one comes.
 pub struct QueryEncoder<'p> {
     choice: ModelChoice,
     progress: &'p dyn Progress,
-    loaded: Option<Encoder>,
+    loaded: Option<PaperEncoder>,
 }
 
 impl<'p> QueryEncoder<'p> {
@@ -133,19 +142,19 @@ impl<'p> QueryEncoder<'p> {
             Some(encoder) => encoder,
             None => self.load(&record)?,
         };
-        let encoded = encoder.encode(texts, Kind::Query);
+        let encoded = encoder.encoder.encode(texts, Kind::Query);
         self.loaded = Some(encoder);
         Ok(encoded?.vectors)
     }
 
-    fn load(&self, record: &ModelRecord) -> Result<Encoder> {
+    fn load(&self, record: &ModelRecord) -> Result<PaperEncoder> {
         let mut choice = ModelChoice::of_record(record, &self.choice);
         if self.choice.model.is_some() {
             choice.model.clone_from(&self.choice.model);
             choice.revision.clone_from(&self.choice.revision);
         }
         let encoder = load_encoder(&choice, self.progress)?;
-        let found = record_of(&encoder);
+        let found = encoder.record();
         if (&found.name, &found.revision) == (&record.name, &record.revision) {
             return Ok(encoder);
         }

@@ -3,6 +3,8 @@
 //! One [`Skip`] stands for one record (or one file) that became no paper. It serialises to one line of JSON, which is
 //! what `--skipped FILE` writes.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// How much of a skipped record is kept to recognise it by, in bytes.
@@ -40,6 +42,17 @@ impl Skip {
         let kept = excerpt_of(text);
         self.excerpt = (!kept.is_empty()).then_some(kept);
         self
+    }
+}
+
+impl fmt::Display for Skip {
+    /// File, line and reason, as a sentence without a full stop.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, "line {line}, ")?;
+        }
+        f.write_str(&self.reason)
     }
 }
 

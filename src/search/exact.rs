@@ -37,10 +37,9 @@ pub fn best<S: RowSource + ?Sized>(
     preference: &Preference,
     allowed: &Allowed,
     limit: usize,
-    isa: Isa,
 ) -> Result<Vec<Hit>> {
     let queries = preference.queries();
-    let packed = PackedMatrix::pack(isa, queries.as_slice(), queries.dim());
+    let packed = PackedMatrix::pack(Isa::best(), queries.as_slice(), queries.dim());
     let n_parts = source.len().div_ceil(PART_ROWS);
     let parts: Vec<TopK> = (0..n_parts)
         .into_par_iter()
@@ -94,7 +93,7 @@ mod tests {
         let rows = half_circle(40_000);
         let query = Vectors::normalised(2, vec![1.0, 0.0]).expect("a direction");
         let preference = Preference::new(&query, &Vectors::empty(2), Strategy::Average).expect("a preference");
-        let hits = best(&rows, &preference, allowed, limit, Isa::best()).expect("rows in memory");
+        let hits = best(&rows, &preference, allowed, limit).expect("rows in memory");
         hits.into_iter().map(|hit| hit.index).collect()
     }
 

@@ -40,6 +40,12 @@ const ENGLISH: &str = "a about above according accordingly across actually after
     successfully suitable superior systematically total traditional traditionally tremendous true unexpected unified \
     unique unprecedented useful usual valuable various vast versatile vital worth worthwhile";
 
+/// Quantities in words.
+const QUANTITIES: &str = "cent dozen dozens double eight eighteen eighth eighty eleven fifteen fifth fifty fold forty \
+    fourteen fourth half halves hundred hundreds million millions billion nine nineteen ninety ninth percent quarter \
+    quarters seven seventeen seventh seventy sixteen sixth sixty ten tenth third thirds thirteen thirty thousand \
+    thousands triple twelve twentieth twenty twice";
+
 /// What papers do, whatever they are about.
 const ACADEMIC: &str = "able abstract achieve achieved achieves achieving additional additionally address addressed addresses addressing \
     adopt adopted advanced affect affected aimed aiming allows analyse analysed analysing analyze analyzed analyzing \
@@ -165,7 +171,7 @@ const ADJECTIVES: &str = "based driven aware like related specific induced free 
     independent agnostic centric enabled inspired informed assisted enhanced powered style type only to";
 
 static STOP_WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
-    let lists = [ENGLISH, ACADEMIC, PUBLISHERS, GERMAN, ROMANCE];
+    let lists = [ENGLISH, QUANTITIES, ACADEMIC, PUBLISHERS, GERMAN, ROMANCE];
     lists.iter().flat_map(|list| list.split_whitespace()).collect()
 });
 

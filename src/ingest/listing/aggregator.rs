@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ingest::listing::byline::{self, Byline};
+use crate::ingest::listing::byline::{self, Byline, Place};
 use crate::ingest::listing::header::{self, Header};
 use crate::ingest::listing::marker::unmark;
 use crate::ingest::listing::shape;
@@ -22,7 +22,7 @@ pub(super) fn is_one(lines: &[Line<'_>], as_of: Date) -> bool {
     let headers = lines.windows(2).filter(|pair| header::read(pair[0].text, as_of).is_some());
     let followed: Vec<&[Line<'_>]> = headers.filter(|pair| header::read(pair[1].text, as_of).is_none()).collect();
     let vocabulary = vocabulary(lines, as_of);
-    followed.iter().any(|pair| byline::read(pair[1].text, &vocabulary).is_some())
+    followed.iter().any(|pair| byline::read(pair[1].text, Place::OfByline, &vocabulary).is_some())
         || followed.len() >= 2
             && followed.iter().any(|pair| shape::is_paragraph(pair[1].text) || pair[1].text.contains('\t'))
         || followed.len() >= 2 && lines.iter().any(|line| byline::authors_only(line.text, &vocabulary).is_some())
@@ -71,13 +71,15 @@ fn openings(lines: &[Line<'_>], as_of: Date, vocabulary: &Vocabulary<'_>) -> Vec
 /// A title with authors that says so beyond its shape.
 fn is_sure_byline(line: &str, vocabulary: &Vocabulary<'_>) -> bool {
     line.len() <= LONGEST_BYLINE
-        && byline::read(line, vocabulary).is_some_and(|byline| byline.et_al || !byline.affiliations.is_empty())
+        && byline::read(line, Place::Anywhere, vocabulary)
+            .is_some_and(|byline| byline.et_al || !byline.affiliations.is_empty())
 }
 
 /// One record; `None` where it has neither title nor abstract.
 fn record(lines: &[Line<'_>], as_of: Date, vocabulary: &Vocabulary<'_>) -> Option<Draft> {
     let header = header::read(lines[0].text, as_of);
-    let body: Vec<&str> = lines[usize::from(header.is_some())..].iter().map(|line| line.text).collect();
+    let body = lines[usize::from(header.is_some())..].iter().map(|line| line.text);
+    let body: Vec<&str> = body.filter(|line| !shape::is_navigation(line) && !shape::opens_other_part(line)).collect();
     let (byline, used) = title_and_authors(&body, vocabulary);
     let abstract_text = abstract_of(&body[used..]);
     let draft = Draft {
@@ -104,7 +106,7 @@ fn title_and_authors(body: &[&str], vocabulary: &Vocabulary<'_>) -> (Byline, usi
         return (Byline { title: first.to_owned(), ..byline }, 2);
     }
     if first.len() <= LONGEST_BYLINE
-        && let Some(byline) = byline::read(first, vocabulary)
+        && let Some(byline) = byline::read(first, Place::OfByline, vocabulary)
     {
         return (byline, 1);
     }
@@ -117,24 +119,23 @@ fn title_and_authors(body: &[&str], vocabulary: &Vocabulary<'_>) -> (Byline, usi
 /// The paragraphs up to the last line that is one: what follows the abstract is navigation. The first line needs only
 /// be long enough, as nothing else stands there.
 fn abstract_of(lines: &[&str]) -> String {
-    let kept: Vec<&str> = lines.iter().copied().filter(|line| !shape::is_navigation(line)).collect();
-    let ends = kept.iter().enumerate().filter(|(at, line)| match (at, line.split_whitespace().count()) {
+    let mut ends = lines.iter().enumerate().filter(|(at, line)| match (at, line.split_whitespace().count()) {
         (0, 20..) => true,
         (0, 6..) => !shape::is_site_talk(line),
         _ => shape::is_paragraph(line) && !shape::is_site_talk(line),
     });
-    let end = ends.last().map_or(0, |(at, _)| at + 1);
-    kept[..end].iter().map(|line| unmark(line).text).collect::<Vec<_>>().join("\n")
+    let end = ends.next_back().map_or(0, |(at, _)| at + 1);
+    lines[..end].iter().map(|line| unmark(line).text).collect::<Vec<_>>().join("\n")
 }
 
 /// What the record says beyond the fields that every paper has.
 fn extra(header: Option<&Header>, byline: &Byline) -> impl Iterator<Item = (String, Value)> {
     let affiliations = (!byline.affiliations.is_empty()).then(|| json!(byline.affiliations));
     let fields = [
-        ("code", header.is_some_and(|header| header.code).then(|| json!(true))),
+        ("code", header.is_some_and(|header| header.code).then_some(Value::Bool(true))),
         ("affiliations", affiliations),
         ("score", header.and_then(|header| header.score).map(|score| json!(score))),
-        ("et_al", byline.et_al.then(|| json!(true))),
+        ("et_al", byline.et_al.then_some(Value::Bool(true))),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }

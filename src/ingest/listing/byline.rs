@@ -6,11 +6,13 @@
 use crate::ingest::listing::names;
 use crate::ingest::listing::vocabulary::Vocabulary;
 
-/// Authors further from the end than this are not looked for, so that a line of a megabyte costs no more than a short one.
+/// Authors further from the end than this are not looked for: a line of a megabyte costs no more than a short one.
 const REACH: usize = 2000;
 /// A division scores at least this, or the line is no byline. A title that ends in a word of the page (6) before one
 /// plain name (8) passes; two capitals inside a word (`DeepMind Lab`) do not.
 const ENOUGH: i32 = 6;
+/// The same where a byline is expected: a name of ordinary words passes.
+const ENOUGH_IN_PLACE: i32 = 0;
 /// The same where the line says in another way that it ends in authors.
 const ENOUGH_IF_SURE: i32 = -10;
 
@@ -24,10 +26,22 @@ pub(super) struct Byline {
     pub(super) et_al: bool,
 }
 
+/// What is known of a line before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It stands where title and authors do.
+    OfByline,
+    Anywhere,
+}
+
 /// Reads a title with its authors; `None` where no place on the line divides the two.
-pub(super) fn read(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Byline> {
+pub(super) fn read(line: &str, place: Place, vocabulary: &Vocabulary<'_>) -> Option<Byline> {
     endings(line).find_map(|ending| {
-        let enough = if ending.is_sure() { ENOUGH_IF_SURE } else { ENOUGH };
+        let enough = match (ending.is_sure(), place) {
+            (true, _) => ENOUGH_IF_SURE,
+            (false, Place::OfByline) => ENOUGH_IN_PLACE,
+            (false, Place::Anywhere) => ENOUGH,
+        };
         let split = best_split(ending.names, vocabulary).filter(|(score, _)| *score >= enough)?.1;
         let authors = names::pieces(&ending.names[split..]);
         Some(ending.byline(&ending.names[..split], &authors))
@@ -45,13 +59,10 @@ pub(super) fn authors_only(line: &str, vocabulary: &Vocabulary<'_>) -> Option<By
 
 /// The names that stand clear of the title at the end of a line: all of its list but the first.
 pub(super) fn clear_names<'t>(line: &'t str, vocabulary: &Vocabulary<'_>) -> Vec<&'t str> {
-    let Some(ending) = endings(line).find(Ending::is_sure) else {
-        return Vec::new();
-    };
+    let Some(ending) = endings(line).find(Ending::is_sure) else { return Vec::new() };
     let pieces = names::pieces(within_reach(ending.names));
     let is_name = |piece: &&&str| names::score(piece, vocabulary).is_some_and(|score| score >= names::NAME);
-    let clear: Vec<&str> = pieces.iter().skip(1).rev().take_while(is_name).copied().collect();
-    clear
+    pieces.iter().skip(1).rev().take_while(is_name).copied().collect()
 }
 
 /// What follows the names of a line, taken off.
@@ -175,10 +186,14 @@ fn title_score(title: &str, vocabulary: &Vocabulary<'_>) -> i32 {
         -10
     } else if word.len() > 1 && vocabulary.has_word(word) {
         6
-    } else if has_inner_capital(word) {
-        -6
+    } else if names::is_joined_beginning(word) {
+        -8
     } else {
-        0
+        match names::before_inner_capital(word) {
+            Some(start) if vocabulary.has_word(start) => -8,
+            Some(_) => -3,
+            None => 0,
+        }
     };
     let open = title.matches('(').count() > title.matches(')').count();
     ending + word_score - if open { 10 } else { 0 }
@@ -211,11 +226,6 @@ fn closes_quotation(mark: char, title: &str) -> bool {
         }
 }
 
-/// A capital after anything else inside a word, as where two words run together.
-fn has_inner_capital(word: &str) -> bool {
-    word.chars().zip(word.chars().skip(1)).any(|(one, next)| !one.is_uppercase() && one != '-' && next.is_uppercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +237,7 @@ mod tests {
 
     fn shown(line: &str) -> String {
         let vocabulary = Vocabulary::from_lines(PAGE).with_names(["danah boyd", "Grace Hopper"]);
-        let Some(found) = read(line, &vocabulary) else { return String::new() };
+        let Some(found) = read(line, Place::Anywhere, &vocabulary) else { return String::new() };
         let others = if found.et_al { "+" } else { "" };
         format!("{} / {}{others} / {}", found.title, found.authors.join("|"), found.affiliations.join("|"))
     }
@@ -256,11 +266,14 @@ mod tests {
         assert_eq!(shown("Knitting with ResNetKai He, Bo Ek"), "Knitting with ResNet / Kai He|Bo Ek / ");
         assert_eq!(shown("Knitting with GPT-4oJane Doe"), "Knitting with GPT-4o / Jane Doe / ");
         assert_eq!(shown("On Vitamin AAda Lovelace"), "On Vitamin A / Ada Lovelace / ");
+        assert_eq!(shown("Wool at 80 GeVÖrs Ek, Bo Ek"), "Wool at 80 GeV / Örs Ek|Bo Ek / ");
+        assert_eq!(shown("\"Tea\" and 'Wool'Ada Lovelace"), "\"Tea\" and 'Wool' / Ada Lovelace / ");
     }
 
     #[test]
     fn names_keep_their_parts() {
         assert_eq!(shown("Control SystemsDeShawn Brown"), "Control Systems / DeShawn Brown / ");
+        assert_eq!(shown("Control SystemsSeungHyun Kim, Bo Ek"), "Control Systems / SeungHyun Kim|Bo Ek / ");
         assert_eq!(shown("Knitting PoliciesAoife O'Neill"), "Knitting Policies / Aoife O'Neill / ");
         assert_eq!(shown("Learning to KnitBat-Sheva Levi"), "Learning to Knit / Bat-Sheva Levi / ");
         assert_eq!(

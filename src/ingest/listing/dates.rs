@@ -83,8 +83,8 @@ fn latest(month: u8, day: u8, as_of: Date) -> Option<Date> {
 fn month(text: &str) -> Option<(u8, &str)> {
     let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
     let name = &text[..end];
-    let known = |full: &&str| name == "Sept" || (name.len() >= 3 && full.starts_with(name));
-    let index = if name == "Sept" { 8 } else { MONTHS.iter().position(|full| known(&full))? };
+    let known = |full: &&str| name.len() >= 3 && full.starts_with(name);
+    let index = if name == "Sept" { 8 } else { MONTHS.iter().position(known)? };
     Some((u8::try_from(index).ok()? + 1, &text[end..]))
 }
 

@@ -62,8 +62,8 @@ pub fn text_of_html(html: &str) -> String {
     text.done
 }
 
-/// Reads the records of a saved HTML page. A record's line is the one of the HTML where its title, or else its abstract,
-/// begins; it is left out where that cannot be found word for word.
+/// Reads the records of a saved HTML page. A record's line is the one of the HTML where its title, or else its
+/// abstract, begins; it is left out where that cannot be found word for word.
 pub fn parse_html(html: &str, file: &str, as_of: Date) -> Page {
     let mut page = parse(&text_of_html(html), file, as_of);
     let body = html.find("<body").unwrap_or(0);

@@ -8,17 +8,22 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// What the link says, in the languages such pages are written in.
-const MORE: &str = r"(?:(?:see|read|show|view)\s+(?:more|full\s+abstract|abstract|all)|continue\s+reading|voir\s+(?:plus|la\s+suite)|lire\s+(?:la\s+suite|plus)|afficher\s+(?:plus|la\s+suite)|mehr\s+(?:anzeigen|lesen)|weiterlesen|(?:ver|leer|mostrar|ler)\s+m[áa]i?s|(?:leggi|mostra)\s+(?:di\s+più|tutto|altro)|(?:lees|toon)\s+meer)";
-const LESS: &str = r"(?:(?:see|show|read|view)\s+less|voir\s+moins|afficher\s+moins|lire\s+moins|weniger\s+anzeigen|(?:ver|leer|mostrar|ler)\s+menos)";
+const MORE: &str = include_str!("phrases/more.txt");
+/// What it says once the rest is shown.
+const LESS: &str = include_str!("phrases/less.txt");
 const ELLIPSIS: &str = r"(?:\[…\]|\[\.\.\.\]|…|\.\.\.)";
 
 static CUT: LazyLock<Regex> = LazyLock::new(|| {
-    compiled(&format!(
-        r"(?i){ELLIPSIS}\s*(?:\(\s*(?:{MORE}|more|plus)\s*\)|\[\s*(?:{MORE}|more|plus)\s*\]|{MORE})|\(\s*{MORE}\s*\)|\[\s*{MORE}\s*\]"
-    ))
+    let more = any_of(MORE);
+    let (round, square) = (format!(r"\(\s*{more}\s*\)"), format!(r"\[\s*{more}\s*\]"));
+    // One word is too common to be a marker outside brackets.
+    let short = r"\(\s*(?:more|plus)\s*\)|\[\s*(?:more|plus)\s*\]";
+    compiled(&format!(r"(?i){ELLIPSIS}\s*(?:{round}|{square}|{short}|{more})|{round}|{square}"))
 });
-static FOLD: LazyLock<Regex> =
-    LazyLock::new(|| compiled(&format!(r"(?i)\s*(?:\(\s*{LESS}\s*\)|\[\s*{LESS}\s*\]|\b{LESS})\s*$")));
+static FOLD: LazyLock<Regex> = LazyLock::new(|| {
+    let less = any_of(LESS);
+    compiled(&format!(r"(?i)\s*(?:\(\s*{less}\s*\)|\[\s*{less}\s*\]|\b{less})\s*$"))
+});
 
 /// A line without its markers.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,9 +57,17 @@ pub(super) fn unmark(line: &str) -> Unmarked {
 
 /// Whether the whole text is a marker, as the caption of a link is.
 pub(super) fn is_marker(text: &str) -> bool {
-    static ALONE: LazyLock<Regex> =
-        LazyLock::new(|| compiled(&format!(r"(?i)^\s*{ELLIPSIS}?\s*[(\[]?\s*(?:{MORE}|{LESS}|more)\s*[)\]]?\s*$")));
+    static ALONE: LazyLock<Regex> = LazyLock::new(|| {
+        let (more, less) = (any_of(MORE), any_of(LESS));
+        compiled(&format!(r"(?i)^\s*{ELLIPSIS}?\s*[(\[]?\s*(?:{more}|{less}|more)\s*[)\]]?\s*$"))
+    });
     ALONE.is_match(text)
+}
+
+/// A pattern for any of these phrases, with any white space between their words.
+fn any_of(phrases: &str) -> String {
+    let patterns: Vec<String> = phrases.lines().map(|phrase| phrase.replace(' ', r"\s+")).collect();
+    format!("(?:{})", patterns.join("|"))
 }
 
 fn compiled(pattern: &str) -> Regex {
@@ -102,5 +115,17 @@ mod tests {
             assert!(is_marker(caption), "{caption}");
         }
         assert!(!is_marker("see more robots"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_cut_is_rejoined(
+            before in "[a-zé ,.$(]{0,30}[a-z,]",
+            after in "[a-zé ,.)]{0,30}[a-z]",
+            marker in 0..4usize,
+        ) {
+            let marker = ["… (see more)", "... [Show more]", "… (voir plus)", "(read more)"][marker];
+            proptest::prop_assert_eq!(unmark(&format!("{before}{marker}{after}")).text, format!("{before}{after}"));
+        }
     }
 }

@@ -163,17 +163,37 @@ fn length_score(words: &[&str]) -> Option<i32> {
 
 /// What the ordinary words among them cost. Two that the page uses together make a phrase rather than a name.
 fn ordinary_cost(words: &[&str], vocabulary: &Vocabulary<'_>) -> i32 {
-    let single = |word: &&str| -> i32 {
-        if NO_NAMES.contains(&word.to_lowercase().as_str()) {
-            10
-        } else if word.chars().count() >= 3 && !PARTICLES.contains(word) && vocabulary.is_ordinary(word) {
-            4
-        } else {
-            0
-        }
-    };
-    let phrases = words.windows(2).filter(|two| vocabulary.is_phrase(two[0], two[1])).count();
-    words.iter().map(single).sum::<i32>() + 8 * i32::try_from(phrases).unwrap_or(i32::MAX / 8)
+    let is_phrase =
+        |two: &&[&str]| !two.iter().any(|word| PARTICLES.contains(word)) && vocabulary.is_phrase(two[0], two[1]);
+    let phrases = words.windows(2).filter(is_phrase).count();
+    let single: i32 = words.iter().map(|word| ordinary_word_cost(word, vocabulary)).sum();
+    single + 8 * i32::try_from(phrases).unwrap_or(i32::MAX / 8)
+}
+
+fn ordinary_word_cost(word: &str, vocabulary: &Vocabulary<'_>) -> i32 {
+    let is_ordinary = |word: &str| word.chars().count() >= 3 && vocabulary.is_ordinary(word);
+    if NO_NAMES.contains(&word.to_lowercase().as_str()) {
+        10
+    } else if before_inner_capital(word).is_some_and(is_ordinary) {
+        // The end of a title that runs into the name: `ResearchÖmer`.
+        7
+    } else if is_ordinary(word) && !PARTICLES.contains(&word) {
+        4
+    } else {
+        0
+    }
+}
+
+/// What stands before a capital that follows a small letter or a mark: `Deep` of `DeepMind`.
+pub(super) fn before_inner_capital(word: &str) -> Option<&str> {
+    let pairs = word.char_indices().zip(word.chars().skip(1));
+    let inner = pairs.filter(|((_, one), next)| !one.is_uppercase() && *one != '-' && next.is_uppercase());
+    inner.last().map(|((at, one), _)| &word[..at + one.len_utf8()])
+}
+
+/// Whether a word is the beginning of a name that goes on with a capital.
+pub(super) fn is_joined_beginning(word: &str) -> bool {
+    JOINED.contains(&word)
 }
 
 /// How much one word looks like part of a name; `None` where it cannot be.
@@ -218,12 +238,12 @@ fn part_score(part: &str, may_be_small: bool) -> Option<i32> {
     if !part.contains(char::is_lowercase) {
         return Some(-3);
     }
-    let goes_on = |start: &str| part.strip_prefix(start).is_some_and(|rest| part_is_plain(rest));
+    let goes_on = |start: &str| part.strip_prefix(start).is_some_and(part_is_plain);
     let begins_with_two = rest.starts_with(char::is_uppercase);
     Some(if JOINED.iter().any(|start| goes_on(start)) {
         2
     } else if begins_with_two {
-        -12
+        -14
     } else {
         -7
     })

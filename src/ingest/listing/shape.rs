@@ -69,8 +69,13 @@ fn begins_with_letter(text: &str) -> bool {
 /// A line that is there to be clicked, a count, or a page number.
 pub(super) fn is_navigation(line: &str) -> bool {
     static COUNT: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r"(?i)^(?:[\d\s.,|/<>«»‹›…←→-]+|(?:page|showing|results?|viewing|displaying)\s[\d\s–-]+(?:(?:of|to|/)\s*[\d,]+\s*)*(?:results?|papers?|publications?|entries)?|©.*|\(c\) (?:19|20)\d\d.*|\d+ (?:results?|papers?|publications?|entries))$";
-        Regex::new(pattern).expect("a constant pattern")
+        compiled(
+            r"(?xi)^(?: [\d\s.,|/<>«»‹›…←→-]+
+            | (?:page|showing|results?|viewing|displaying)\s [\d\s–-]+ (?:(?:of|to|/)\s*[\d,]+\s*)*
+              (?:results?|papers?|publications?|entries)?
+            | (?:©|\(c\)\s(?:19|20)\d\d).*
+            | \d+\s(?:results?|papers?|publications?|entries) )$",
+        )
     });
     let words = line.trim_matches(|c: char| !(c.is_alphanumeric() || "©()".contains(c))).to_lowercase();
     words.is_empty()
@@ -82,12 +87,13 @@ pub(super) fn is_navigation(line: &str) -> bool {
 /// The heading of a part that lists papers: `Publications`, `Selected papers (12)`, `Publications récentes`.
 pub(super) fn opens_publications(line: &str) -> bool {
     static HEADING: LazyLock<Regex> = LazyLock::new(|| {
-        let before = r"(?:(?:list|selection) of |(?:selected|recent|latest|all|my|our|the|new|newest|key|main|featured|full|journal|conference|workshop|research|scientific|academic|working|peer-reviewed|refereed)\s+){0,3}";
-        let after = r"(?:\s+(?:récentes|sélectionnées|scientifiques|list))?";
-        let pattern = format!(
-            r"(?i)^#*\s*{before}(?:publications|papers|preprints|publikationen|veröffentlichungen|publicaciones|pubblicazioni|publicações){after}\s*(?:\(\s*\d+\s*\))?\s*:?$"
-        );
-        Regex::new(&pattern).expect("a constant pattern")
+        compiled(
+            r"(?xi)^\#*\s*
+            (?: (?:list|selection)\sof\s | (?:selected|recent|latest|all|my|our|the|newest|new|key|main|featured|full
+              |journal|conference|workshop|research|scientific|academic|working|peer-reviewed|refereed)\s+ ){0,3}
+            (?:publications|papers|preprints|publikationen|veröffentlichungen|publicaciones|pubblicazioni|publicações)
+            (?:\s+(?:récentes|sélectionnées|scientifiques|list))? \s*(?:\(\s*\d+\s*\))?\s*:?$",
+        )
     });
     HEADING.is_match(line.trim())
 }
@@ -100,9 +106,8 @@ pub(super) fn opens_other_part(line: &str) -> bool {
 
 /// A line without the bullet or number in front of it.
 pub(super) fn without_bullet(line: &str) -> &str {
-    static BULLET: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^\s*(?:[-*•▪◦‣–]\s+|\[\d{1,4}\]\s+|\d{1,3}[.)]\s+|#{1,6}\s+)").expect("a constant pattern")
-    });
+    static BULLET: LazyLock<Regex> =
+        LazyLock::new(|| compiled(r"^\s*(?:[-*•▪◦‣–]\s+|\[\d{1,4}\]\s+|\d{1,3}[.)]\s+|#{1,6}\s+)"));
     line[BULLET.find(line).map_or(0, |found| found.end())..].trim()
 }
 
@@ -114,14 +119,17 @@ pub(super) fn ends_sentence(line: &str) -> bool {
 
 /// A full stop after a word, before a capital, somewhere inside.
 fn holds_sentence_end(line: &str) -> bool {
-    static END: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"\p{Ll}{3}[\])]?\. \p{Lu}").expect("a constant pattern"));
+    static END: LazyLock<Regex> = LazyLock::new(|| compiled(r"\p{Ll}{3}[\])]?\. \p{Lu}"));
     END.is_match(line)
 }
 
 fn finite_verbs(words: &[&str]) -> usize {
     let verbs = ["is", "are", "was", "were", "has", "have", "can", "may", "we", "that", "which", "it"];
     words.iter().filter(|word| verbs.contains(word)).count()
+}
+
+fn compiled(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a constant pattern")
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub use html::{parse_html, text_of_html};
 use crate::ingest::skip::Skip;
 use crate::paper::{Date, Draft, Provenance};
 
+/// A page shows what it is within so many bytes.
+const LOOKED_AT: usize = 512 * 1024;
+
 /// What a page holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
@@ -32,7 +35,7 @@ pub struct Page {
 
 /// Whether a text is a page of one of the two families. HTML is asked about after [`text_of_html`].
 pub fn detect(text: &str) -> bool {
-    let lines = lines(text);
+    let lines = lines(&text[..text.floor_char_boundary(LOOKED_AT)]);
     let begins_otherwise = lines.first().is_none_or(|line| line.text.starts_with(['{', '[', '<', '@', '%']));
     !begins_otherwise && (aggregator::is_one(&lines, any_day()) || profile::is_one(&lines))
 }
