@@ -78,6 +78,7 @@ fn shortened(text: &str) -> String {
 
 /// The terms that weigh most and say least of what another says.
 fn name(terms: &[Term]) -> String {
+    let terms = unsaid(terms);
     let relevance: Vec<f32> = terms.iter().map(|term| term.weight).collect();
     let likeness = |one: usize, other: usize| overlap(&terms[one].text, &terms[other].text);
     let order = diverse(&relevance, likeness, TERM_RELEVANCE, *NAME_TERMS.end());
@@ -93,6 +94,17 @@ fn name(terms: &[Term]) -> String {
         name.push_str(&terms[at].text);
     }
     name
+}
+
+/// The terms that none before says already.
+fn unsaid(terms: &[Term]) -> Vec<&Term> {
+    let mut kept: Vec<&Term> = Vec::new();
+    for term in terms {
+        if kept.iter().all(|said| overlap(&said.text, &term.text) < 1.0) {
+            kept.push(term);
+        }
+    }
+    kept
 }
 
 /// Chooses `n` of the items with a relevance each, by maximal marginal relevance; the first is the most relevant.

@@ -10,12 +10,19 @@ pub fn overlap(one: &str, other: &str) -> f32 {
     if is_acronym(short, long) {
         return 1.0;
     }
-    let shared = short.iter().filter(|word| long.contains(word)).count();
+    let shared = short.iter().filter(|word| long.iter().any(|other| share_stem(word, other))).count();
     shared as f32 / short.len().max(1) as f32
 }
 
 fn words(term: &str) -> Vec<String> {
     term.split([' ', '-', '‐']).map(normal_form).filter(|word| !word.is_empty()).collect()
+}
+
+/// Whether two words begin alike for most of the shorter one: `robot` and `robotic`, `annotation` and `annotated`.
+fn share_stem(one: &str, other: &str) -> bool {
+    let alike = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let shorter = one.chars().count().min(other.chars().count());
+    one == other || (alike > 3 && 10 * alike >= 7 * shorter)
 }
 
 fn is_acronym(short: &[String], long: &[String]) -> bool {
@@ -33,6 +40,8 @@ mod tests {
         assert_eq!(overlap("neural networks", "deep neural network"), 1.0);
         assert_eq!(overlap("neural network", "social networks"), 0.5);
         assert_eq!(overlap("LLMs", "large language models"), 1.0);
+        assert_eq!(overlap("robotics", "robot"), 1.0);
+        assert_eq!(overlap("generation", "genetics"), 0.0);
         assert_eq!(overlap("bees", "hedges"), 0.0);
     }
 }

@@ -5,6 +5,11 @@ use super::{common, stop_words};
 /// Words in the longest term.
 const MAX_WORDS: usize = 3;
 
+const ELISIONS: &[&str] = &[
+    "d", "l", "qu", "n", "s", "j", "c", "m", "t", "un", "dell", "nell", "all", "sull", "dall", "quest", "lorsqu",
+    "jusqu",
+];
+
 /// A word as it stands in the text.
 #[derive(Debug, Clone, Copy)]
 struct Word<'t> {
@@ -111,7 +116,7 @@ fn word_length(text: &str) -> usize {
 
 /// Adds a word to the phrase, or ends the phrase. `graph-based` is the word before its hyphen, and an end.
 fn push_parts<'t>(word: &'t str, custom: bool, phrase: &mut Vec<Word<'t>>, mut end: impl FnMut(&[Word<'t>])) {
-    let word = without_possessive(word);
+    let word = bare_word(word);
     let (stem, breaks) = match word.rsplit_once('-') {
         Some((stem, ending)) if stop_words::is_adjective_ending(&ending.to_lowercase()) => (stem, true),
         _ => (word, false),
@@ -126,7 +131,12 @@ fn push_parts<'t>(word: &'t str, custom: bool, phrase: &mut Vec<Word<'t>>, mut e
     }
 }
 
-fn without_possessive(word: &str) -> &str {
+/// Without the `'s` of English and the article or preposition that French and Italian run into a word.
+fn bare_word(word: &str) -> &str {
+    let word = match word.split_once(['\'', '’']) {
+        Some((elided, rest)) if ELISIONS.contains(&elided.to_lowercase().as_str()) => rest,
+        _ => word,
+    };
     let bare = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
     bare.trim_end_matches(['\'', '’'])
 }
@@ -146,7 +156,7 @@ fn role_of(word: &str) -> Role {
     if lower.starts_with("http") || is_adverb(&lower) {
         return Role::Break;
     }
-    if stop_words::is_common_noun(&lower) {
+    if stop_words::is_common(&lower) {
         return Role::Common;
     }
     // Telling one-syllable words of two letters are acronyms or symbols with an index.
@@ -284,6 +294,7 @@ mod tests {
         check("mixture of experts", &["mixture", "mixture of experts", "experts"]);
         check("Alzheimer's disease", &["Alzheimer", "Alzheimer's disease", "disease"]);
         check("AI for wild bees", &["AI", "wild", "wild bees", "bees"]);
+        check("l'abeille d’une forêt", &["abeille", "forêt"]);
         check("les abeilles sauvages et la forêt", &["abeilles", "abeilles sauvages", "sauvages", "forêt"]);
         check("see https://example.org/code or github.com/a/b, bees", &["bees"]);
     }

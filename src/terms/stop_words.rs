@@ -88,44 +88,53 @@ const ACADEMIC: &str = "able abstract achieve achieved achieves achieving additi
     uses using utilise utilised utilising utilize utilized utilizes utilizing validate validated vary varying \
     verified verify website worked working www yield yielded yielding yields";
 
-/// Nouns of every field: no term alone, but part of many.
-const COMMON: &str = "ability absence access account accuracy achievement addition advance advancement advances advantage aim aims \
-    algorithm algorithms alternative amount analyses analysis answer applicability application applications approach \
-    approaches area areas aspect aspects attempt attention award background baseline baselines basis behavior \
-    behaviour benchmark benchmarks benefit benefits bridge capabilities capability case cases cause causes challenge \
-    challenges change changes chapter characteristic characteristics choice class classes code combination community \
-    comparison complexity component components concept concepts concern concerns conclusion conclusions condition \
-    conditions confidence consequence content context contexts contrast contribution contributions control cost \
-    costs countries country data dataset datasets datum deal decision degree demand description design detail \
-    details detection development difference differences difficulty directions discussion display distribution \
-    distributions domain domains dynamics effect effectiveness effects efficacy efficiency effort efforts element \
-    elements emphasis end environment error errors estimation evaluation evaluations event events evidence example \
-    examples experience experiment experiments extent fact factor factors feasibility feature features field fields \
-    figure finding findings focus form framework frameworks function functions future gain gains gap gaps generation \
-    goal goals group groups guarantee help human hypothesis idea ideas impact impacts implementation implication \
-    implications importance improvement improvements inclusion individual individuals inference influence influences \
-    information input insight insights instance instances interaction interactions interest interval intervals \
-    introduction investigation issue issues item items journal kind kinds knowledge lack learning level levels light \
-    limit limitation limitations limits line literature management manner material materials mean measure measures \
-    mechanism mechanisms median method methodologies methodology methods model modeling modelling models motivation \
-    name nature network networks notion novelty number numbers object objective objectives objects observation \
-    observations operation optimization order outcome outcomes outline outperformance output overview page paradigm \
-    parameter parameters part participants parts pattern patterns people percent percentage performance performances \
-    period perspective perspectives phenomena phenomenon plan point points policy population populations portion \
-    position potential practice practices prediction presence presentation problem problems procedure procedures \
-    process processes product production progress project promise properties property proportion proposal prospect \
-    protocol publication publications purpose purposes quality quantity question questions range ranges rate rates \
-    reason reference region regions relation relationship relationships relevance report reports repository \
-    representation representations requirement requirements research researcher researchers resource resources \
-    response result results review reviews role roles rule rules run sample samples scale scenario scenarios scheme \
-    schemes science scope section series service services set sets setting settings setup shape share side \
-    significance simulation simulations site sites situation situations size solution solutions source sources space \
-    species stage stages state states step steps strategies strategy strength structure structures studies study \
-    subject subjects subset suitability summary support survey surveys system systems table target targets task \
-    tasks team technique techniques technologies technology term terms test testing tests theory time times today \
-    tool tools topic topics training trend trends type types understanding unit units usage use user users utility \
-    utilization validation validity value values variable variables variant variants variation variations variety \
-    verification version view views work works world year years";
+/// Nouns and adjectives of every field: no term alone, but part of many.
+const COMMON: &str = "ability absence access account accuracy achievement adaptive addition advance advancement advances advantage age \
+    aim aims algorithm algorithms alternative amount analyses analysis annotated answer applicability application \
+    applications approach approaches area areas aspect aspects assumption assumptions attempt attention automatic \
+    award background baseline baselines basis behavior behaviour benchmark benchmarks benefit benefits biological \
+    bound bounded bounds bridge capabilities capability case cases cause causes challenge challenges change changes \
+    chapter characteristic characteristics choice class classes classical code combination community comparison \
+    complex complexity component components computational concept concepts concern concerns conclusion conclusions \
+    condition conditional conditions confidence consequence content context contexts continuous contrast \
+    contribution contributions control correction cost costs countries country cross-sectional data dataset datasets \
+    datum days deal decision deep degree demand dense description design detail details detection development \
+    difference differences difficulty directions discrete discussion display distribution distributions domain \
+    domains dynamic dynamical dynamics economic effect effectiveness effects efficacy efficiency effort efforts \
+    element elements emphasis empirical end end-to-end environment error errors estimate estimated estimates \
+    estimating estimation estimations evaluation evaluations event events evidence example examples experience \
+    experiment experiments extent fact factor factors fast feasibility feature features field fields figure finding \
+    findings finite first-order focus form framework frameworks function functions future gain gains gap gaps \
+    generation global goal goals group groups guarantee help high-dimensional high-level high-quality hours human \
+    hybrid hypothesis idea ideas impact impacts implementation implication implications importance improvement \
+    improvements inclusion individual individuals inference infinite influence influences information input insight \
+    insights instance instances intelligent interaction interactions interest international interval intervals \
+    introduction investigation issue issues item items joint journal kind kinds knowledge lack large-scale learning \
+    level levels light limit limitation limitations limits line linear literature local long-term low-cost low- \
+    dimensional low-level management manner material materials mathematical mean measure measures mechanism \
+    mechanisms median method methodologies methodology methods model modeling modelling models months motivation \
+    multi-step name national nature negative network networks nonlinear notion novelty number numbers numeric \
+    numerical object objective objectives objects observation observations one-dimensional operation optimal \
+    optimality optimization order outcome outcomes outline outperformance output overview page paradigm parameter \
+    parameters part participants parts pattern patterns people percent percentage performance performances period \
+    perspective perspectives phenomena phenomenon physical plan point points policy population populations portion \
+    position positive potential practice practices prediction presence presentation private problem problems \
+    procedure procedures process processes product production progress project promise properties property \
+    proportion proposal prospect protocol publication publications purpose purposes qualitative quality quantitative \
+    quantity question questions random range ranges rate rates pre-trained real-time real-world reason reference regime region \
+    regional regions relation relationship relationships relevance report reports repository representation \
+    representations requirement requirements research researcher researchers resource resources response result \
+    results review reviews robust role roles rule rules run sample samples scale scenario scenarios scheme schemes \
+    science scope second-order section semantic series service services set sets setting settings setup shallow \
+    shape share short-term side significance simple simulation simulations site sites situation situations size slow \
+    small-scale smart so-called social solution solutions source sources space sparse spatial species stage stages \
+    state states static statistical statistics step steps strategies strategy strength strong structure structures \
+    studies study subject subjects subset suitability summary support survey surveys system systems table target \
+    targets task tasks team technical technique techniques technologies technology temporal term terms test testing \
+    tests theoretical theory three-dimensional time times today tool tools topic topics total training trend trends \
+    two-dimensional type types understanding unit units usage use user users utility utilization validation validity \
+    value values variable variables variant variants variation variations variety verification version view views \
+    virtual weak weeks well-known work works world year years";
 
 const PUBLISHERS: &str = "copyright elsevier springer wiley ieee acm mdpi doi isbn issn reserved rights ltd inc bv gmbh \
     press publisher publishers publishing published license licence creativecommons arxiv preprint preprints \
@@ -144,7 +153,7 @@ const ROMANCE: &str = "à afin ai ainsi alors après au aucun aussi autre autres
     celles celui ces cet cette ceux chaque chez comme comment dans de depuis des deux dont du elle elles en encore entre \
     est et était été être eux fait font grâce il ils je la le les leur leurs lors lorsque lui mais même moins ne nos \
     notre nous on ont ou où par parmi pas pendant peu peut plus plusieurs pour pourquoi quand que quel quelle qui sa \
-    sans selon ses si soit son sont sous sur tous tout toute toutes très un une vers vos votre vous étude article \
+    sans selon ses si soit son sont sous sur tous tout toute toutes très un une vers vos votre vous étude article présentons présente proposons propose permet permettant méthode méthodes approche approches système systèmes \
     résultats recherche travail al algo ante antes así aunque bajo bien cada como con contra cual cuales cuando cuanto \
     del desde donde dos durante e el ella ellas ellos esta estas este esto estos está están fue fueron ha han hasta hay \
     la las le les lo los más mediante mientras muy nos nosotros o para pero por porque que quien se según ser si sin \
@@ -166,7 +175,7 @@ static STOP_WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     lists.iter().flat_map(|list| list.split_whitespace()).collect()
 });
 
-static COMMON_NOUNS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| COMMON.split_whitespace().collect());
+static COMMON_WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| COMMON.split_whitespace().collect());
 
 static ENDINGS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| ADJECTIVES.split_whitespace().collect());
 
@@ -176,8 +185,8 @@ pub(super) fn is_stop_word(word: &str) -> bool {
 }
 
 /// Whether a word, in lower case, says something only beside another.
-pub(super) fn is_common_noun(word: &str) -> bool {
-    COMMON_NOUNS.contains(word)
+pub(super) fn is_common(word: &str) -> bool {
+    COMMON_WORDS.contains(word)
 }
 
 /// Whether a word, in lower case, only makes an adjective of the word before its hyphen.

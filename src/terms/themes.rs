@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::common;
+use super::overlap::overlap;
 use super::phrases::{Candidate, Place, Words, for_each_candidate};
 
 /// Terms that are remembered at most.
@@ -273,6 +274,10 @@ impl Scored {
         self.words.iter().filter(|word| **word != 0).count()
     }
 
+    fn is_word(&self) -> bool {
+        self.count_words() == 1
+    }
+
     fn contains(&self, other: &Self) -> bool {
         self.count_words() > other.count_words()
             && other.words.iter().filter(|word| **word != 0).all(|word| self.words.contains(word))
@@ -294,12 +299,14 @@ fn chosen(mut scored: Vec<Scored>, limit: usize) -> Vec<Term> {
     terms.map(|term| Term { text: term.text.clone(), weight: (term.score / top) as f32 }).collect()
 }
 
-/// A longer term that few of the papers with the shorter one have adds nothing beside it.
+/// A longer term that few of the papers with the shorter one have adds nothing beside it, nor does the same word with
+/// another ending.
 fn without_extensions<'s>(terms: &[&'s Scored]) -> Vec<&'s Scored> {
     let mut kept: Vec<&Scored> = Vec::new();
     for &term in terms {
-        let adds = kept.iter().all(|shorter| !term.contains(shorter) || 4 * term.papers >= shorter.papers);
-        if adds {
+        let adds = |said: &&Scored| !term.contains(said) || 4 * term.papers >= said.papers;
+        let inflected = |said: &&Scored| said.is_word() && term.is_word() && overlap(&said.text, &term.text) == 1.0;
+        if kept.iter().all(adds) && !kept.iter().any(inflected) {
             kept.push(term);
         }
     }
