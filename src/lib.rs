@@ -15,10 +15,25 @@
 //! [`engine`] has one function per use case and is where to start; the modules below it can be used alone. Imports
 //! go one way, in the order that `docs/architecture.md` lists and a test enforces.
 
+pub mod clean;
+pub mod cli;
+pub mod cluster;
+pub mod commands;
+pub mod dedupe;
+pub mod encode;
+pub mod engine;
 pub mod error;
+pub mod ingest;
 pub mod kernel;
+pub mod label;
+pub mod models;
+pub mod output;
 pub mod paper;
 pub mod progress;
+pub mod search;
+pub mod store;
+pub mod terminal;
+pub mod terms;
 pub mod vectors;
 pub mod wire;
 

@@ -61,7 +61,7 @@ impl PackedMatrix {
         (self.isa, self.len, self.dim) = (isa, len, dim);
         self.numbers.resize(self.padded_len() * dim);
         let padded = self.place(len - len % isa.lanes(), 0).0;
-        self.numbers[padded..].fill(0.0);
+        self.numbers.get_mut(padded..).unwrap_or_default().fill(0.0);
     }
 
     /// Where number `at` of `row` lies, and how far apart the numbers of a row are.

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["paper", "vectors", "progress", "kernel"],
     &["clean", "wire"],
     &["terms", "models"],
-    &["dedupe", "ingest", "encode", "store", "cluster"],
+    &["dedupe", "ingest", "encode", "store", "output", "cluster"],
     &["search", "label"],
     &["map"],
     &["engine"],

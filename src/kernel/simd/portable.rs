@@ -126,7 +126,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn scale_by_power(self, vector: Four, power: Four) -> Four {
-        from_fn(|lane| vector[lane] * f32::from_bits(((power[lane] as i32 + 127) as u32) << 23))
+        from_fn(|lane| vector[lane] * f32::from_bits(((power[lane] as i32).wrapping_add(127) as u32) << 23))
     }
 
     #[inline(always)]

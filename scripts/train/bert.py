@@ -1,0 +1,107 @@
+"""A small BERT that pools by the mean: the teacher, and the student cut from it.
+
+Same weights and names as transformers' BertModel (checked by export.py against sentence-transformers), without its
+overheads: one fused query-key-value product, and attention without a mask where a batch holds one length.
+"""
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import nn
+
+
+class Layer(nn.Module):
+    def __init__(self, width, heads, inner):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm1 = nn.LayerNorm(width, eps=1e-12)
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+        self.norm2 = nn.LayerNorm(width, eps=1e-12)
+
+    def forward(self, x, mask):
+        b, t, w = x.shape
+        q, k, v = self.qkv(x).view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(b, t, w)
+        x = self.norm1(x + self.out(mixed))
+        return self.norm2(x + self.down(F.gelu(self.up(x))))
+
+
+class Bert(nn.Module):
+    def __init__(self, vocabulary, layers, width=384, heads=12, inner=1536, positions=512):
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(positions, width)
+        self.norm = nn.LayerNorm(width, eps=1e-12)
+        self.layers = nn.ModuleList(Layer(width, heads, inner) for _ in range(layers))
+
+    def hidden(self, ids, lengths):
+        """States of every layer and the mask of real tokens; `ids` is padded on the right."""
+        t = ids.shape[1]
+        real = torch.arange(t, device=ids.device)[None] < lengths[:, None]
+        mask = None if bool(real.all()) else real[:, None, None, :]
+        x = self.norm(self.words(ids) + self.positions.weight[:t])
+        if torch.is_autocast_enabled(ids.device.type):
+            x = x.bfloat16()
+        states = [x]
+        for layer in self.layers:
+            states.append(layer(states[-1], mask))
+        return states, real
+
+    def forward(self, ids, lengths):
+        """Mean of the last states, not normalised: (batch, width), float32."""
+        states, real = self.hidden(ids, lengths)
+        return mean(states[-1], real)
+
+
+def mean(states, real):
+    """Mean over the real tokens, in float32 also under autocast (a product would be cast down)."""
+    weights = real.float() / real.sum(1, keepdim=True)
+    return (states.float() * weights[:, :, None]).sum(1)
+
+
+def names(n):
+    """This module's parameter -> transformers' names of what is stacked in it, for layer n."""
+    at = f"encoder.layer.{n}."
+    out = {}
+    for kind in ("weight", "bias"):
+        out[f"layers.{n}.qkv.{kind}"] = [f"{at}attention.self.{x}.{kind}" for x in ("query", "key", "value")]
+        out[f"layers.{n}.out.{kind}"] = [f"{at}attention.output.dense.{kind}"]
+        out[f"layers.{n}.norm1.{kind}"] = [f"{at}attention.output.LayerNorm.{kind}"]
+        out[f"layers.{n}.up.{kind}"] = [f"{at}intermediate.dense.{kind}"]
+        out[f"layers.{n}.down.{kind}"] = [f"{at}output.dense.{kind}"]
+        out[f"layers.{n}.norm2.{kind}"] = [f"{at}output.LayerNorm.{kind}"]
+    return out
+
+
+def from_transformers(path, keep=None):
+    """Reads model.safetensors of a BertModel; `keep` chooses its layers in order."""
+    w = load_file(path)
+    total = 1 + max(int(k.split(".")[2]) for k in w if k.startswith("encoder.layer."))
+    keep = list(range(total)) if keep is None else keep
+    state = {"norm.weight": w["embeddings.LayerNorm.weight"], "norm.bias": w["embeddings.LayerNorm.bias"],
+             # Every token is of type 0 here, so its type vector goes into the word vectors.
+             "words.weight": w["embeddings.word_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][:1],
+             "positions.weight": w["embeddings.position_embeddings.weight"]}
+    for new, old in enumerate(keep):
+        for (ours, _), (_, theirs) in zip(names(new).items(), names(old).items()):
+            state[ours] = torch.cat([w[t] for t in theirs])
+    width = state["norm.weight"].shape[0]
+    model = Bert(state["words.weight"].shape[0], len(keep), width, width // 32, state["layers.0.up.weight"].shape[0],
+                 state["positions.weight"].shape[0])
+    model.load_state_dict(state)
+    return model
+
+
+def to_transformers(model):
+    """State dict under transformers' names, float32."""
+    own = {k: v.detach().float().cpu() for k, v in model.state_dict().items()}
+    out = {"embeddings.word_embeddings.weight": own["words.weight"],
+           "embeddings.position_embeddings.weight": own["positions.weight"],
+           "embeddings.token_type_embeddings.weight": torch.zeros(2, own["norm.weight"].shape[0]),
+           "embeddings.LayerNorm.weight": own["norm.weight"], "embeddings.LayerNorm.bias": own["norm.bias"]}
+    for n in range(len(model.layers)):
+        for ours, theirs in names(n).items():
+            out.update(zip(theirs, own[ours].chunk(len(theirs))))
+    return {k: v.contiguous() for k, v in out.items()}

@@ -1,0 +1,83 @@
+//! `thematic embed`: papers into vectors, in a collection or in a file.
+
+use std::path::{Path, PathBuf};
+
+use super::skips::Skips;
+use super::{Outcome, print_json, settings};
+use crate::cli::Embed;
+use crate::engine::{self, EmbedReport, ModelChoice};
+use crate::error::{Error, Problem, Result};
+use crate::output::VectorFormat;
+use crate::store::Collection;
+use crate::terminal::{Talk, counted, grouped};
+
+pub(super) fn run(arguments: &Embed, threads: Option<u16>, talk: &Talk) -> Result<Outcome> {
+    let choice = settings::model(&arguments.encode, threads);
+    match (&arguments.output, &arguments.collection) {
+        (Some(_), Some(_)) => {
+            let problem = Problem::new("-o and -c", "vectors go to a file or to a collection, not to both");
+            Err(Error::Usage(problem.hint("embed into the collection, then `thematic export vectors -o FILE`")))
+        }
+        (Some(output), None) => to_file(arguments, output, &choice, talk),
+        (None, named) => {
+            let path = named.clone().unwrap_or_else(|| PathBuf::from(super::DEFAULT_COLLECTION));
+            to_collection(arguments, &path, choice, talk)
+        }
+    }
+}
+
+fn to_file(arguments: &Embed, output: &Path, choice: &ModelChoice, talk: &Talk) -> Result<Outcome> {
+    VectorFormat::of(output)?;
+    if arguments.inputs.is_empty() {
+        let problem = Problem::new("embed -o", "there is nothing to embed");
+        return Err(Error::Usage(
+            problem.hint("name files, folders or `-`; for a collection use `thematic export vectors`"),
+        ));
+    }
+    let inputs = settings::inputs(&arguments.inputs);
+    let options = settings::reading(&arguments.reading)?;
+    let mut skips = Skips::new(&arguments.skip)?;
+    let encoder = engine::load_encoder(choice, talk)?;
+    let report = engine::embed_to_file(&inputs, &options, &encoder, output, talk, &mut |skip| skips.add(skip));
+    let outcome = skips.finish(report.as_ref().map_or(0, |report| report.papers), talk)?;
+    let report = report?;
+    show(arguments, &report, &format!("wrote {}", output.display()), talk)?;
+    Ok(outcome)
+}
+
+fn to_collection(arguments: &Embed, path: &Path, choice: ModelChoice, talk: &Talk) -> Result<Outcome> {
+    let options = settings::reading(&arguments.reading)?;
+    let mut skips = Skips::new(&arguments.skip)?;
+    let choice = settings::keeping_model(choice, path)?;
+    // Before anything is made: a model that cannot be had leaves no collection behind.
+    let encoder = engine::load_encoder(&choice, talk)?;
+    let mut collection =
+        if arguments.inputs.is_empty() { Collection::open(path)? } else { Collection::create_or_open(path)? };
+    let inputs = settings::inputs(&arguments.inputs);
+    let mut outcome = Outcome::Done;
+    let mut skipped = 0;
+    if !inputs.is_empty() {
+        let added = engine::add_papers(&mut collection, &inputs, &options, talk, &mut |skip| skips.add(skip));
+        outcome = skips.finish(added.as_ref().map_or(0, |added| added.records), talk)?;
+        let added = added?;
+        skipped = added.skipped;
+        talk.say(&settings::said_of_adding(&added));
+    }
+    let report = engine::embed_collection(&mut collection, &encoder, talk)?;
+    let report = EmbedReport { skipped, ..report };
+    show(arguments, &report, &format!("{} in {}", counted(report.papers, "paper"), path.display()), talk)?;
+    Ok(outcome)
+}
+
+fn show(arguments: &Embed, report: &EmbedReport, place: &str, talk: &Talk) -> Result<()> {
+    if report.truncated > 0 {
+        let verb = if report.truncated == 1 { "text was" } else { "texts were" };
+        talk.say(&format!("{} {verb} longer than the model reads and cut off", grouped(report.truncated)));
+    }
+    if arguments.json {
+        return print_json(report);
+    }
+    let model = format!("{} ({} numbers, {})", report.model, report.dimensions, report.precision);
+    talk.say(&format!("embedded {} with {model}; {place}", counted(report.embedded, "paper")));
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! What was typed, as the settings of the modules that do the work.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::cli;
+use crate::cluster::{self, Algorithm};
+use crate::encode::{Device, Precision};
+use crate::engine::{AddReport, Grouping, ModelChoice};
+use crate::error::{Error, Problem, Result};
+use crate::ingest::{self, Input};
+use crate::paper::Date;
+use crate::store::{Collection, Filter};
+use crate::terminal::{counted, grouped};
+
+/// Bytes of a mebibyte.
+const MIB: usize = 1 << 20;
+
+/// Sizes the pool that every parallel loop runs in.
+pub(super) fn use_threads(threads: Option<u16>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global();
+    pool.map_err(|error| Error::Failed(Problem::new("--threads", "the threads cannot be started").source(error)))
+}
+
+pub(super) fn inputs(paths: &[PathBuf]) -> Vec<Input> {
+    paths.iter().map(Input::parse).collect()
+}
+
+pub(super) fn reading(typed: &cli::ReadingOptions) -> Result<ingest::Options> {
+    let as_of = match typed.as_of {
+        Some(date) => date,
+        None => today()?,
+    };
+    Ok(ingest::Options {
+        text_column: typed.text_column.clone(),
+        title_column: typed.title_column.clone(),
+        id_column: typed.id_column.clone(),
+        format: typed.format,
+        max_record_bytes: typed.max_record as usize * MIB,
+        ..ingest::Options::new(as_of)
+    })
+}
+
+pub(super) fn filter(typed: &cli::FilterOptions) -> Filter {
+    Filter {
+        from: typed.from,
+        until: typed.until,
+        categories: typed.category.clone(),
+        themes: typed.theme.clone(),
+        sources: typed.source.clone(),
+    }
+}
+
+/// The model of a command that embeds papers.
+pub(super) fn model(typed: &cli::EncodeOptions, threads: Option<u16>) -> ModelChoice {
+    ModelChoice {
+        precision: precision(typed.precision),
+        threads: threads.and_then(|threads| NonZeroUsize::new(threads.into())),
+        max_length: typed.max_length,
+        dimensions: typed.dimensions,
+        batch_tokens: typed.max_batch_tokens.and_then(NonZeroUsize::new),
+        prompt: typed.prompt.clone(),
+        ..query_model(&typed.model)
+    }
+}
+
+/// The model of a command that embeds questions only.
+pub(super) fn query_model(typed: &cli::ModelOptions) -> ModelChoice {
+    ModelChoice {
+        model: typed.model.clone(),
+        revision: typed.revision.clone(),
+        offline: typed.offline,
+        device: device(typed.device),
+        ..ModelChoice::default()
+    }
+}
+
+/// Where no model is named, a collection goes on with the one it has.
+pub(super) fn keeping_model(choice: ModelChoice, collection: &Path) -> Result<ModelChoice> {
+    if choice.model.is_some() || !collection.is_file() {
+        return Ok(choice);
+    }
+    let current = Collection::open_read_only(collection)?.current_model()?;
+    Ok(match current {
+        None => choice,
+        Some((_, record)) => {
+            let kept = ModelChoice::of_record(&record, &choice);
+            ModelChoice {
+                max_length: choice.max_length.or(kept.max_length),
+                dimensions: choice.dimensions.or(kept.dimensions),
+                prompt: choice.prompt.or(kept.prompt.clone()),
+                ..kept
+            }
+        }
+    })
+}
+
+/// How papers become themes.
+pub(super) fn grouping(typed: &cli::ThemeOptions) -> Grouping {
+    let settings = cluster::Settings {
+        algorithm: algorithm(typed.algorithm),
+        restarts: typed.restarts,
+        max_iterations: typed.max_iterations,
+        tolerance: typed.tolerance,
+        seed: typed.seed,
+        density: cluster::Density { reach: typed.epsilon, least: typed.min_papers },
+        ..cluster::Settings::default()
+    };
+    let finds_its_own = matches!(typed.algorithm, cli::Algorithm::Dbscan | cli::Algorithm::Optics);
+    match typed.k {
+        cli::KChoice::Fixed(k) => Grouping { settings: cluster::Settings { k, ..settings }, sweep: None },
+        cli::KChoice::Auto if finds_its_own => Grouping { settings, sweep: None },
+        cli::KChoice::Auto => {
+            let sweep = cluster::SweepSettings { seed: typed.seed, ..cluster::SweepSettings::default() };
+            Grouping { settings, sweep: Some(sweep) }
+        }
+    }
+}
+
+/// A line that says what became of the records.
+pub(super) fn said_of_adding(report: &AddReport) -> String {
+    let AddReport { records, added, merged, linked, .. } = *report;
+    let mut line = format!("read {}: {}", counted(records, "record"), counted(added, "new paper"));
+    if merged > 0 {
+        line.push_str(&format!(", {} known already", grouped(merged)));
+    }
+    if linked > 0 {
+        line.push_str(&format!(", {}", counted(linked, "renamed version")));
+    }
+    line
+}
+
+fn device(typed: cli::Device) -> Device {
+    match typed {
+        cli::Device::Auto => Device::Auto,
+        cli::Device::Cpu => Device::Cpu,
+        cli::Device::Cuda => Device::Cuda,
+    }
+}
+
+fn algorithm(typed: cli::Algorithm) -> Algorithm {
+    match typed {
+        cli::Algorithm::Kmeans => Algorithm::KMeans,
+        cli::Algorithm::LinfaKmeans => Algorithm::LinfaKMeans,
+        cli::Algorithm::GaussianMixture => Algorithm::GaussianMixture,
+        cli::Algorithm::Dbscan => Algorithm::Dbscan,
+        cli::Algorithm::Optics => Algorithm::Optics,
+    }
+}
+
+fn precision(typed: cli::Precision) -> Precision {
+    match typed {
+        cli::Precision::Auto => Precision::Auto,
+        cli::Precision::F32 => Precision::F32,
+        cli::Precision::Bf16 => Precision::Bf16,
+    }
+}
+
+/// Today by the clock of the machine, in UTC.
+fn today() -> Result<Date> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    date_of_day(seconds / 86_400).ok_or_else(|| {
+        let problem = Problem::new("the clock", "shows a year that no date can have");
+        Error::Failed(problem.hint("set the clock, or give --as-of DATE"))
+    })
+}
+
+/// The date of a day counted from 1970-01-01, by Howard Hinnant's `civil_from_days`
+/// (<https://howardhinnant.github.io/date_algorithms.html>).
+fn date_of_day(days: u64) -> Option<Date> {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    Date::day(u16::try_from(year).ok()?, month as u8, day as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date_of_day;
+
+    #[test]
+    fn days_become_dates() {
+        for (day, expected) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (20_778, "2026-11-21")] {
+            assert_eq!(date_of_day(day).expect("a date").to_string(), expected);
+        }
+    }
+}

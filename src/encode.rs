@@ -1,0 +1,372 @@
+//! Texts to unit vectors.
+//!
+//! [`Encoder::load`] makes an encoder of a model that `models` found, refusing whatever does not fit together before
+//! the first text. [`Encoder::encode`] is for a handful of texts, [`Encoder::encode_stream`] for any number in
+//! constant memory. Knows texts, not papers; knows models, not where they come from. One [`engine::Engine`] per kind
+//! of network: `reference` (candle-transformers) and `table` (static vectors).
+
+mod engine;
+mod head;
+mod packed;
+mod plan;
+mod pooling;
+mod reference;
+mod stream;
+mod table;
+mod tensors;
+mod tokens;
+
+pub use stream::{Finished, Order, Summary};
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use serde::Serialize;
+
+use crate::error::{Error, Problem, Result};
+use crate::kernel::{self, Isa, Level};
+use crate::models::{Body, ModelFolder, Prompts};
+use crate::progress::Silent;
+use crate::vectors::{Vectors, normalise};
+use engine::Engine;
+use head::Head;
+use tokens::{PackedTokens, TextTokenizer, Tokenised};
+
+/// How texts are encoded. The default is what the model and the machine suggest.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where to compute.
+    pub device: Device,
+    /// In which numbers.
+    pub precision: Precision,
+    /// By which implementation.
+    pub engine: EngineChoice,
+    /// Threads; `None` is as many as this process may use.
+    pub threads: Option<NonZeroUsize>,
+    /// Tokens read of a text, marks included; `None` is the model's own limit.
+    pub max_length: Option<usize>,
+    /// Numbers kept of a vector; `None` is what the model says.
+    pub dimensions: Option<usize>,
+    /// Put before texts that are stored; `None` is the model's own prompt for documents.
+    pub prompt: Option<PromptChoice>,
+    /// Put before texts that ask; `None` is the model's own prompt for queries.
+    pub query_prompt: Option<PromptChoice>,
+    /// Tokens in a batch, padding included; `None` is what suits the engine.
+    pub batch_tokens: Option<NonZeroUsize>,
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The best there is.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A CUDA device, or an error.
+    Cuda,
+}
+
+/// In which numbers to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// What suits the engine and the machine.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// bfloat16 products, summed in 32 bits.
+    Bf16,
+}
+
+/// Which implementation computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineChoice {
+    /// The fastest that covers the model.
+    #[default]
+    Auto,
+    /// Our own kernels on packed tokens.
+    Packed,
+    /// candle-transformers.
+    Reference,
+}
+
+/// A prompt by its text, or by its name in the model's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PromptChoice {
+    /// These words.
+    Text(String),
+    /// The model's prompt of this name.
+    Named(String),
+}
+
+/// What a text is for: some models want different words before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Something that is stored and found.
+    Document,
+    /// Something that asks.
+    Query,
+}
+
+/// Everything that two vectors must share to be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelIdentity {
+    /// What finds the model again.
+    pub model: String,
+    /// The commit, or the fingerprint of its files.
+    pub revision: String,
+    /// What was put before stored texts.
+    pub prompt: String,
+    /// `mean`, `cls+max`...
+    pub pooling: String,
+    /// Tokens read of a text; 0 is no limit.
+    pub max_length: usize,
+    /// `f32`, `bf16`.
+    pub precision: String,
+    /// Numbers in a vector.
+    pub dimensions: usize,
+}
+
+/// Vectors of some texts, in their order.
+#[derive(Debug)]
+pub struct Encoded {
+    /// A unit row per text.
+    pub vectors: Vectors,
+    /// Texts that were longer than the model reads.
+    pub truncated: usize,
+    /// Tokens that were read.
+    pub tokens: usize,
+}
+
+/// A model ready to encode.
+pub struct Encoder {
+    identity: ModelIdentity,
+    tokenizer: TextTokenizer,
+    engine: Box<dyn Engine>,
+    head: Head,
+    document: Prompt,
+    query: Prompt,
+    width: usize,
+    threads: usize,
+    batch_tokens: usize,
+}
+
+/// What is put before a text, and the tokens of it that are not pooled.
+struct Prompt {
+    text: String,
+    unpooled: usize,
+}
+
+/// Texts of at most this many bytes together are encoded where they stand, without starting threads.
+const AT_ONCE: usize = 4096;
+
+impl Encoder {
+    /// Makes an encoder of a model.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model's files do not fit each other; [`Error::Usage`] where `options` ask for what
+    /// the model or the engine does not have; [`Error::Device`] where the device is not available.
+    pub fn load(model: &ModelFolder, options: &Options) -> Result<Self> {
+        check_device(options.device)?;
+        let description = &model.description;
+        let max_length = max_length(model, options)?;
+        let dimensions = dimensions(model, options)?;
+        let tokenizer = TextTokenizer::load(model, max_length)?;
+        let engine: Box<dyn Engine> = match &description.body {
+            Body::Static(table) => {
+                only_f32(options.precision)?;
+                Box::new(table::Table::load(model, table)?)
+            }
+            Body::Transformer { architecture, pooling } => match options.engine {
+                EngineChoice::Auto | EngineChoice::Packed => {
+                    let isa = Isa::best();
+                    let precision = kernel_precision(options.precision, isa);
+                    Box::new(packed::Packed::load(model, architecture, pooling, isa, precision)?)
+                }
+                EngineChoice::Reference => {
+                    only_f32(options.precision)?;
+                    Box::new(reference::Reference::load(model, architecture, pooling)?)
+                }
+            },
+        };
+        let document = prompt(model, &tokenizer, options.prompt.as_ref(), &["document", "passage", "corpus"])?;
+        let query = prompt(model, &tokenizer, options.query_prompt.as_ref(), &["query"])?;
+        let habits = engine.habits();
+        Ok(Self {
+            identity: ModelIdentity {
+                model: model.name.clone(),
+                revision: model.revision.clone(),
+                prompt: document.text.clone(),
+                pooling: description.body.pooling(),
+                max_length: max_length.unwrap_or(0),
+                precision: engine.precision().to_owned(),
+                dimensions,
+            },
+            head: Head::load(&description.head)?,
+            width: description.body.width(),
+            threads: options.threads.map_or_else(available_threads, NonZeroUsize::get),
+            batch_tokens: options.batch_tokens.map_or(habits.batch_tokens, NonZeroUsize::get),
+            tokenizer,
+            engine,
+            document,
+            query,
+        })
+    }
+
+    /// What a stored vector records about the model that made it.
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    /// Encodes texts that are all in memory.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where the engine gives up.
+    pub fn encode<T: AsRef<str>>(&self, texts: &[T], kind: Kind) -> Result<Encoded> {
+        if texts.iter().map(|text| text.as_ref().len()).sum::<usize>() <= AT_ONCE {
+            return self.encode_at_once(texts, kind);
+        }
+        let mut vectors = Vectors::empty(self.identity.dimensions);
+        let owned = texts.iter().map(|text| Ok(((), text.as_ref().to_owned())));
+        let sink = |finished: Finished<()>| vectors.append(&finished.vectors);
+        let summary = self.encode_stream(owned, kind, Order::AsGiven, sink, &Silent)?;
+        Ok(Encoded { vectors, truncated: summary.truncated as usize, tokens: summary.tokens as usize })
+    }
+
+    fn encode_at_once<T: AsRef<str>>(&self, texts: &[T], kind: Kind) -> Result<Encoded> {
+        let tokenised: Vec<Tokenised> =
+            texts.iter().map(|text| self.tokenise(text.as_ref(), kind)).collect::<Result<_>>()?;
+        let mut data = vec![0.0; texts.len() * self.identity.dimensions];
+        for job in plan::jobs(&tokenised, self.batch_tokens, self.prompt(kind).unpooled) {
+            let vectors = self.vectors(&job.tokens)?;
+            for (&member, row) in job.members.iter().zip(vectors.rows()) {
+                data[member * row.len()..][..row.len()].copy_from_slice(row);
+            }
+        }
+        Ok(Encoded {
+            vectors: Vectors::from_unit_rows(self.identity.dimensions, data)?,
+            truncated: tokenised.iter().filter(|text| text.truncated).count(),
+            tokens: tokenised.iter().map(|text| text.ids.len()).sum(),
+        })
+    }
+
+    fn prompt(&self, kind: Kind) -> &Prompt {
+        match kind {
+            Kind::Document => &self.document,
+            Kind::Query => &self.query,
+        }
+    }
+
+    fn tokenise(&self, text: &str, kind: Kind) -> Result<Tokenised> {
+        self.tokenizer.tokenise(&self.prompt(kind).text, text)
+    }
+
+    /// A batch through the engine and the head, cut and normalised.
+    fn vectors(&self, batch: &PackedTokens) -> Result<Vectors> {
+        let rows = self.engine.rows(batch)?;
+        let mut data = Vec::with_capacity(batch.len() * self.identity.dimensions);
+        for row in rows.chunks_exact(self.width) {
+            let mut vector = self.head.apply(row);
+            vector.truncate(self.identity.dimensions);
+            if !normalise(&mut vector) {
+                let cause = "gave a vector that is zero or not finite, so it has no direction";
+                let thing = format!("model `{}`", self.identity.model);
+                return Err(Error::Model(Problem::new(thing, cause).hint("check its files: `thematic models check`")));
+            }
+            data.extend_from_slice(&vector);
+        }
+        Vectors::from_unit_rows(self.identity.dimensions, data)
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Threads that this process may use, limits of its control group respected.
+fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+fn check_device(device: Device) -> Result<()> {
+    match device {
+        Device::Auto | Device::Cpu => Ok(()),
+        Device::Cuda => {
+            let hint = "use `thematic-cuda`, or build with `--features cuda` where CUDA is installed; `--device cpu` works here";
+            Err(Error::Device(Problem::new("`--device cuda`", "this program was built without CUDA").hint(hint)))
+        }
+    }
+}
+
+/// bf16 where the processor multiplies in it; elsewhere it would be slower and less exact.
+fn kernel_precision(asked: Precision, isa: Isa) -> kernel::Precision {
+    match asked {
+        Precision::Bf16 => kernel::Precision::Bf16,
+        Precision::Auto if isa.level() >= Level::Avx512Bf16 => kernel::Precision::Bf16,
+        Precision::F32 | Precision::Auto => kernel::Precision::F32,
+    }
+}
+
+fn only_f32(precision: Precision) -> Result<()> {
+    match precision {
+        Precision::Auto | Precision::F32 => Ok(()),
+        Precision::Bf16 => {
+            let problem = Problem::new("`--precision bf16`", "the engine that runs this model computes in f32 only");
+            Err(Error::Usage(problem.hint("leave `--precision` at `auto`")))
+        }
+    }
+}
+
+fn max_length(model: &ModelFolder, options: &Options) -> Result<Option<usize>> {
+    let Some(asked) = options.max_length else { return Ok(model.description.max_length) };
+    let longest = model.description.longest.unwrap_or(usize::MAX);
+    if asked < 3 || asked > longest {
+        let cause = format!("{asked} is not from 3 to {longest}, what model `{}` can read", model.name);
+        return Err(Error::Usage(Problem::new("`--max-length`", cause).hint("leave it out for the model's own limit")));
+    }
+    Ok(Some(asked))
+}
+
+fn dimensions(model: &ModelFolder, options: &Options) -> Result<usize> {
+    let whole = model.description.dimension;
+    match options.dimensions {
+        None => Ok(model.description.truncate_dimension.unwrap_or(whole)),
+        Some(asked) if (1..=whole).contains(&asked) => Ok(asked),
+        Some(asked) => {
+            let cause = format!("{asked} is not from 1 to {whole}, what model `{}` gives", model.name);
+            Err(Error::Usage(Problem::new("`--dimensions`", cause).hint("leave it out for all of them")))
+        }
+    }
+}
+
+fn prompt(
+    model: &ModelFolder,
+    tokenizer: &TextTokenizer,
+    choice: Option<&PromptChoice>,
+    names: &[&str],
+) -> Result<Prompt> {
+    let prompts = &model.description.prompts;
+    let text = match choice {
+        None => prompts.first_of(names).to_owned(),
+        Some(PromptChoice::Text(text)) => text.clone(),
+        Some(PromptChoice::Named(name)) => match prompts.named(name) {
+            Some(text) => text.to_owned(),
+            None => return Err(unknown_prompt(model, prompts, name)),
+        },
+    };
+    let pooled = match &model.description.body {
+        Body::Transformer { pooling, .. } => pooling.include_prompt,
+        Body::Static(_) => true,
+    };
+    Ok(Prompt { unpooled: if pooled { 0 } else { tokenizer.prompt_length(&text)? }, text })
+}
+
+fn unknown_prompt(model: &ModelFolder, prompts: &Prompts, name: &str) -> Error {
+    let names: Vec<&str> = prompts.by_name.keys().map(String::as_str).collect();
+    let hint = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+    let cause = format!("model `{}` has no prompt of that name", model.name);
+    Error::Usage(Problem::new(format!("prompt `{name}`"), cause).hint(hint))
+}

@@ -1,0 +1,33 @@
+//! The seam between texts and networks: packed tokens in, one row per text out.
+//!
+//! An engine is a network on a device. It pads if it must, pools as its model says, and is called by several threads
+//! at once, each with a whole batch. Everything before (tokens) and after (head, normalisation) is common to all.
+
+use crate::encode::tokens::PackedTokens;
+use crate::error::Result;
+
+/// Computes a row per text.
+pub(super) trait Engine: Send + Sync {
+    /// One row per text, end to end, each as wide as the model's body is (`Body::width`).
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Failed`] where the device gives up.
+    fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>>;
+
+    /// What it computes in: `f32`, `bf16`.
+    fn precision(&self) -> &'static str {
+        "f32"
+    }
+
+    /// What suits it.
+    fn habits(&self) -> Habits;
+}
+
+/// What suits an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Habits {
+    /// Tokens in a batch, padding included.
+    pub(super) batch_tokens: usize,
+    /// Whether tokenization costs more than the engine itself, so that it should have as many threads.
+    pub(super) light: bool,
+}

@@ -1,0 +1,238 @@
+//! What the commands print and write, as exact transcripts and round trips.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::program::{Desk, Said, example_papers};
+
+fn explored() -> Desk {
+    let desk = Desk::new();
+    let papers = example_papers();
+    desk.done(&["explore", papers.to_str().expect("a path"), "-k", "8"]);
+    desk
+}
+
+fn results(said: &Said) -> Vec<Value> {
+    said.json()["results"].as_array().expect("results").clone()
+}
+
+#[test]
+fn the_whole_job_reads_well() {
+    let desk = Desk::new();
+    std::fs::copy(example_papers(), desk.path("papers.jsonl")).expect("a copy");
+    insta::assert_snapshot!(desk.run(&["explore", "papers.jsonl", "-k", "8"]).transcript());
+}
+
+#[test]
+fn help_reads_well() {
+    insta::assert_snapshot!(Desk::new().run(&["--help"]).transcript());
+}
+
+#[test]
+fn the_themes_of_the_examples_are_their_fields() {
+    let desk = explored();
+    let overview = desk.done(&["themes", "--json"]).json();
+    let themes = overview["themes"].as_array().expect("themes");
+    assert_eq!(themes.len(), 8);
+    let sizes: Vec<u64> = themes.iter().map(|theme| theme["papers"].as_u64().expect("a number")).collect();
+    assert!(sizes.is_sorted_by(|one, other| one >= other), "{sizes:?}");
+    assert_eq!(sizes.iter().sum::<u64>(), 121, "120 papers and a renamed version");
+    for theme in themes {
+        let terms = theme["terms"].as_array().expect("terms").len();
+        assert!((3..=12).contains(&terms), "{theme}");
+    }
+}
+
+#[test]
+fn a_recommendation_leaves_out_the_seeds_and_says_why() {
+    let desk = explored();
+    let found = results(&desk.done(&["recommend", "--like", "ex-002", "ex-003", "-n", "5", "--json"]));
+    assert_eq!(found.len(), 5);
+    for result in &found {
+        assert!(!["ex-002", "ex-003"].contains(&result["id"].as_str().expect("an id")));
+        assert!(result["why"]["similarity"].as_f64().expect("a number") > 0.0);
+    }
+    let table = desk.done(&["recommend", "--like", "ex-002", "ex-003", "-n", "5"]);
+    assert_eq!(table.out.lines().count(), 6);
+}
+
+#[test]
+fn filters_hold() {
+    let desk = explored();
+    let found = results(&desk.done(&["recommend", "--like", "ex-002", "--from", "2022", "-n", "50", "--json"]));
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|result| result["date"].as_str().expect("a date") >= "2022"), "{found:?}");
+    let theme = &found[0]["theme"];
+    let number = theme.to_string();
+    let of_theme = results(&desk.done(&["recommend", "--like", "ex-002", "--theme", &number, "-n", "50", "--json"]));
+    assert!(!of_theme.is_empty() && of_theme.iter().all(|result| result["theme"] == *theme), "{of_theme:?}");
+}
+
+#[test]
+fn what_is_read_is_read_back_the_same() {
+    let desk = Desk::new();
+    let papers = example_papers();
+    let first = desk.done(&["read", papers.to_str().expect("a path"), "--dedupe"]);
+    desk.write("again.jsonl", first.out.clone() + "\n");
+    let second = desk.done(&["read", "again.jsonl", "--dedupe"]);
+    let without_provenance = |said: &Said| -> Vec<Value> {
+        let parse = |line: &str| {
+            let mut paper: Value = serde_json::from_str(line).expect("a line of JSON");
+            paper.as_object_mut().expect("an object").remove("provenance");
+            paper
+        };
+        said.out.lines().map(parse).collect()
+    };
+    assert_eq!(without_provenance(&first), without_provenance(&second));
+    assert_eq!(first.out.lines().count(), 121);
+}
+
+#[test]
+fn the_order_of_the_input_changes_nothing() {
+    let papers = std::fs::read_to_string(example_papers()).expect("the examples");
+    let mut lines: Vec<&str> = papers.lines().collect();
+    let [forward, backward] = [Desk::new(), Desk::new()];
+    forward.write("p.jsonl", lines.join("\n"));
+    lines.reverse();
+    backward.write("p.jsonl", lines.join("\n"));
+    let themes = [forward, backward].map(|desk| {
+        desk.done(&["explore", "p.jsonl", "-k", "8"]);
+        desk.done(&["export", "themes", "-o", "t.csv"]);
+        desk.read("t.csv")
+    });
+    assert_eq!(themes[0], themes[1]);
+}
+
+#[test]
+fn vectors_are_rows_with_their_ids() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", "{\"id\":\"b\",\"text\":\"deep water\"}\n{\"id\":\"a\",\"text\":\"thin ice\"}\n");
+    desk.done(&["embed", "in.jsonl", "-o", "v.npy"]);
+    assert!(!desk.path("papers.db").exists());
+    let ids: Vec<String> = serde_json::from_str(&desk.read("v.ids.json")).expect("a list");
+    assert_eq!(ids, ["b", "a"]);
+    desk.done(&["embed", "in.jsonl", "-o", "v.jsonl"]);
+    let lines = desk.read("v.jsonl");
+    let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    let squares: f64 =
+        first["embedding"].as_array().expect("numbers").iter().map(|x| x.as_f64().expect("a number").powi(2)).sum();
+    assert!((squares - 1.0).abs() < 1e-4, "{squares}");
+    desk.done(&["embed", "in.jsonl", "-o", "v.parquet"]);
+    assert!(std::fs::read(desk.path("v.parquet")).expect("a file").starts_with(b"PAR1"));
+}
+
+#[test]
+fn vectors_of_a_file_are_clustered_without_a_collection() {
+    let desk = Desk::new();
+    let papers = example_papers();
+    desk.done(&["embed", papers.to_str().expect("a path"), "-o", "v.npy"]);
+    let said = desk.done(&["cluster", "v.npy", "-k", "4", "-o", "themes.csv", "--json"]);
+    assert_eq!(said.json()["themes"].as_array().map(Vec::len), Some(4));
+    assert_eq!(desk.read("themes.csv").lines().count(), 124);
+    assert!(!desk.path("papers.db").exists());
+}
+
+#[test]
+fn embedding_again_embeds_only_what_is_new() {
+    let desk = Desk::new();
+    desk.write("one.jsonl", "{\"id\":\"a\",\"title\":\"Deep water\"}\n");
+    desk.write("two.jsonl", "{\"id\":\"a\",\"title\":\"Deep water\"}\n{\"id\":\"b\",\"title\":\"Thin ice\"}\n");
+    assert_eq!(desk.done(&["embed", "one.jsonl", "--json"]).json()["embedded"], 1);
+    let second = desk.done(&["embed", "two.jsonl", "--json"]).json();
+    assert_eq!((&second["embedded"], &second["papers"]), (&Value::from(1), &Value::from(2)));
+    assert_eq!(desk.done(&["embed", "--json"]).json()["embedded"], 0);
+}
+
+#[test]
+fn a_removed_paper_is_gone_from_every_answer() {
+    let desk = explored();
+    desk.done(&["remove", "ex-002", "--quiet"]);
+    let found = results(&desk.done(&["recommend", "--like", "ex-003", "-n", "200", "--json"]));
+    assert!(found.iter().all(|result| result["id"] != "ex-002"));
+    let searched = results(&desk.done(&["search", "learning", "-n", "200", "--json"]));
+    assert!(searched.iter().all(|result| result["id"] != "ex-002"));
+    assert_eq!(desk.run(&["recommend", "--like", "ex-002"]).code, 1);
+}
+
+#[test]
+fn a_search_finds_by_words_and_by_meaning() {
+    let desk = explored();
+    for by in ["words", "meaning", "both"] {
+        let found = results(&desk.done(&["search", "galaxy", "--by", by, "--json"]));
+        assert!(!found.is_empty(), "{by}");
+    }
+    let nothing = desk.done(&["search", "qqqqzzzz", "--by", "words"]);
+    assert_eq!((nothing.out.as_str(), nothing.err.as_str()), ("", "nothing found"));
+}
+
+#[test]
+fn standard_input_is_read_and_a_closed_output_is_no_failure() {
+    let desk = Desk::new();
+    let mut child = desk.command(&["read", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(b"{\"id\":\"a\",\"title\":\"Deep water\"}\n").expect("written");
+    drop(input);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("{\"id\":\"a\""));
+
+    let papers = example_papers();
+    let mut child =
+        desk.command(&["read", papers.to_str().expect("a path")]).stdout(Stdio::piped()).spawn().expect("runs");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn export_and_info_tell_the_same() {
+    let desk = explored();
+    let info = desk.done(&["info", "--json"]).json();
+    assert_eq!(info["papers"], 121);
+    assert_eq!(info["themes"], 8);
+    assert_eq!(desk.done(&["export", "papers"]).out.lines().count(), 121);
+    desk.done(&["export", "papers", "-o", "p.csv"]);
+    desk.done(&["export", "vectors", "-o", "v.npy"]);
+    let ids: Vec<String> = serde_json::from_str(&desk.read("v.ids.json")).expect("a list");
+    assert!(ids.len() == 121 && ids.is_sorted(), "rows stand in the order of ids");
+    let paper = desk.done(&["info", "ex-004", "--json"]).json();
+    assert_eq!(paper["paper"]["id"], "ex-004");
+}
+
+#[test]
+fn doctor_finds_nothing_wrong_and_then_something() {
+    let desk = explored();
+    let said = desk.done(&["doctor", "--json"]);
+    assert!(said.json().as_array().expect("findings").iter().all(|finding| finding["severity"] != "bad"));
+    let collection = rusqlite::Connection::open(desk.path("papers.db")).expect("a collection");
+    collection.execute("UPDATE vector SET text_hash = 'x' WHERE row = 1", []).expect("an update");
+    drop(collection);
+    let said = desk.run(&["doctor"]);
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("1 vectors are of another text"), "{}", said.out);
+}
+
+#[test]
+fn a_collection_keeps_to_its_model() {
+    let desk = explored();
+    desk.done(&["models", "export", "copy"]);
+    let before = desk.done(&["recommend", "--like", "ex-010", "--json"]).out;
+    let said = desk.done(&["embed", "--model", "./copy", "--dimensions", "64", "--json"]);
+    assert_eq!(said.json()["embedded"], 121);
+    assert_eq!(desk.run(&["themes"]).code, 1, "themes of other vectors are gone");
+    let after = desk.done(&["recommend", "--like", "ex-010", "--json"]).out;
+    assert_ne!(before, after);
+    assert_eq!(desk.done(&["embed", "--model", "default", "--json"]).json()["embedded"], 0, "older vectors were kept");
+    assert_eq!(strip_theme(&desk.done(&["recommend", "--like", "ex-010", "--json"])), strip_theme_text(&before));
+}
+
+fn strip_theme(said: &Said) -> Vec<(Value, Value)> {
+    strip_theme_text(&said.out)
+}
+
+fn strip_theme_text(text: &str) -> Vec<(Value, Value)> {
+    let value: Value = serde_json::from_str(text).expect("JSON");
+    let results = value["results"].as_array().expect("results").clone();
+    results.into_iter().map(|result| (result["id"].clone(), result["score"].clone())).collect()
+}

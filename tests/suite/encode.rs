@@ -1,0 +1,339 @@
+//! Encoding against golden vectors of sentence-transformers, and what no model, option or batch may change.
+//!
+//! The tiny models under `tests/fixtures/models` are random; `scripts/golden-vectors` made them and the vectors in
+//! `tests/golden`. With `THEMATIC_MINILM` naming a folder of the real all-MiniLM-L6-v2, that is compared too.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use thematic::Error;
+use thematic::encode::{Device, Encoder, EngineChoice, Finished, Kind, Options, Order, Precision, PromptChoice};
+use thematic::models::Weights;
+use thematic::progress::{Phase, Progress, Silent};
+use thematic::vectors::Vectors;
+
+use crate::tiny::{Variant, copy_folder, fixture, merge, open, variants};
+
+/// What f32 on another machine, in another order, may change.
+const PARITY: f32 = 0.999_99;
+
+/// What bfloat16 may change where a machine is built for it.
+const SUITED: f32 = 0.9995;
+
+fn golden(name: &str) -> Weights {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let bytes = thematic::models::Bytes::Owned(fs::read(&path).expect("committed golden vectors"));
+    Weights::open(vec![(name.to_owned(), std::sync::Arc::new(bytes))]).expect("valid golden vectors")
+}
+
+fn golden_texts() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/texts.json");
+    serde_json::from_slice(&fs::read(path).expect("committed texts")).expect("a list of strings")
+}
+
+/// Every fourth text: what the tiny models were asked.
+fn tiny_texts() -> Vec<String> {
+    golden_texts().into_iter().step_by(4).collect()
+}
+
+fn encoder(folder: &Path, options: &Options) -> Encoder {
+    Encoder::load(&open(folder), options).expect("a model that loads")
+}
+
+/// Every engine in full precision; `Auto` may compute in less where the machine is built for it.
+fn exact_engines() -> [Options; 2] {
+    [EngineChoice::Auto, EngineChoice::Reference].map(|engine| Options {
+        engine,
+        precision: Precision::F32,
+        ..Options::default()
+    })
+}
+
+/// The smallest cosine between rows of `vectors` and of the golden tensor.
+fn smallest_cosine(vectors: &Vectors, golden: &Weights, tensor: &str) -> f32 {
+    let shape = golden.shape(tensor).expect("a golden tensor of that name").to_vec();
+    assert_eq!(shape, [vectors.len(), vectors.dim()], "{tensor}");
+    let expected = Vectors::normalised(shape[1], golden.f32(tensor).expect("numbers")).expect("golden rows");
+    let cosine = |(one, other): (&[f32], &[f32])| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+    vectors.rows().zip(expected.rows()).map(cosine).fold(f32::INFINITY, f32::min)
+}
+
+fn largest_difference(one: &Vectors, other: &Vectors) -> f32 {
+    assert_eq!((one.len(), one.dim()), (other.len(), other.dim()));
+    one.as_slice().iter().zip(other.as_slice()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn every_option_of_a_folder_gives_the_vectors_of_sentence_transformers() {
+    let (golden, texts) = (golden("tiny.safetensors"), tiny_texts());
+    for Variant { name, kinds, folder } in variants() {
+        for options in exact_engines() {
+            let encoder = encoder(folder.path(), &options);
+            for kind in &kinds {
+                let as_kind = if kind == "query" { Kind::Query } else { Kind::Document };
+                let encoded = encoder.encode(&texts, as_kind).expect("vectors");
+                let cosine = smallest_cosine(&encoded.vectors, &golden, &format!("{name}/{kind}"));
+                assert!(cosine >= PARITY, "{name}/{kind} by {:?}: {cosine}", options.engine);
+            }
+        }
+    }
+}
+
+#[test]
+fn static_tables_give_the_vectors_of_sentence_transformers_and_model2vec() {
+    let (golden, texts) = (golden("tiny.safetensors"), tiny_texts());
+    let blank = |text: &&String| text.trim().is_empty() || text.chars().all(|c| c.is_control() || c.is_whitespace());
+    let filled: Vec<&String> = texts.iter().filter(|text| !blank(text)).collect();
+    let table = encoder(&fixture("tiny-static"), &Options::default());
+    let encoded = table.encode(&filled, Kind::Document).expect("vectors");
+    assert!(smallest_cosine(&encoded.vectors, &golden, "static/plain") >= 0.999_999);
+
+    let short: Vec<&String> = texts.iter().filter(|text| text.chars().count() < 900).collect();
+    let model2vec = encoder(&fixture("tiny-model2vec"), &Options::default());
+    let encoded = model2vec.encode(&short, Kind::Document).expect("vectors");
+    let expected = golden.f32("model2vec/plain").expect("numbers");
+    // model2vec gives zeros where it knows no token; the table's mean direction has no golden counterpart.
+    for (row, expected) in encoded.vectors.rows().zip(expected.chunks_exact(16)) {
+        let cosine: f32 = row.iter().zip(expected).map(|(a, b)| a * b).sum();
+        assert!(cosine >= 0.999 || expected.iter().all(|&value| value == 0.0), "{cosine}");
+    }
+}
+
+#[test]
+fn the_real_minilm_gives_the_tokens_and_vectors_of_sentence_transformers() {
+    let Some(folder) = std::env::var_os("THEMATIC_MINILM").map(PathBuf::from) else {
+        eprintln!("skipped: THEMATIC_MINILM does not name a folder of all-MiniLM-L6-v2");
+        return;
+    };
+    let (golden, texts) = (golden("minilm.safetensors"), golden_texts());
+    for options in exact_engines() {
+        let encoder = encoder(&folder, &options);
+        let encoded = encoder.encode(&texts, Kind::Document).expect("vectors");
+        let lengths = golden.indices("lengths").expect("numbers");
+        assert_eq!(encoded.tokens, lengths.iter().sum::<usize>(), "tokens");
+        let cosine = smallest_cosine(&encoded.vectors, &golden, "vectors");
+        assert!(cosine >= PARITY, "{:?}: {cosine}", options.engine);
+        assert_eq!((encoder.identity().max_length, encoder.identity().precision.as_str()), (256, "f32"));
+        for at in (0..texts.len()).step_by(20) {
+            let alone = encoder.encode(&texts[at..=at], Kind::Document).expect("a vector").vectors;
+            let difference = largest_difference(&alone, &encoded.vectors.select(&[at]));
+            assert!(difference <= 1e-5, "text {at} by {:?}: {difference}", options.engine);
+        }
+    }
+    let suited = encoder(&folder, &Options::default()).encode(&texts, Kind::Document).expect("vectors");
+    let cosine = smallest_cosine(&suited.vectors, &golden, "vectors");
+    assert!(cosine >= SUITED, "the precision that suits this machine: {cosine}");
+}
+
+#[test]
+fn company_changes_no_vector() {
+    let texts = tiny_texts();
+    for options in exact_engines() {
+        let together = encoder(&fixture("tiny-bert"), &options).encode(&texts, Kind::Document).expect("vectors");
+        for budget in [1, 64, 500] {
+            let batch_tokens = NonZeroUsize::new(budget);
+            let small = Options { batch_tokens, threads: NonZeroUsize::new(3), ..options.clone() };
+            let apart = encoder(&fixture("tiny-bert"), &small).encode(&texts, Kind::Document).expect("vectors");
+            let difference = largest_difference(&together.vectors, &apart.vectors);
+            let allowed = if options.engine == EngineChoice::Reference { 1e-5 } else { 0.0 };
+            assert!(difference <= allowed, "{budget} tokens by {:?}: {difference}", options.engine);
+            assert_eq!((together.truncated, together.tokens), (apart.truncated, apart.tokens));
+        }
+    }
+}
+
+#[test]
+fn truncation_is_counted_and_a_megabyte_is_cut() {
+    let encoder = encoder(&fixture("tiny-bert"), &Options::default());
+    let long = "a theme about ice ".repeat(60_000);
+    let encoded = encoder.encode(&["short", "", &long], Kind::Document).expect("vectors");
+    assert_eq!((encoded.truncated, encoded.vectors.len()), (1, 3));
+    assert!(encoded.tokens < 32 + 20);
+}
+
+#[test]
+fn a_text_of_nothing_known_has_a_vector_all_the_same() {
+    for model in ["tiny-static", "tiny-model2vec", "tiny-bert"] {
+        let encoder = encoder(&fixture(model), &Options::default());
+        let encoded = encoder.encode(&["", "ice"], Kind::Document).expect("vectors");
+        assert_eq!(encoded.vectors.len(), 2, "{model}");
+        assert_ne!(encoded.vectors.row(0), encoded.vectors.row(1), "{model}");
+    }
+}
+
+#[test]
+fn rows_of_bytes_with_scales_are_used_as_they_are_stored() {
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture("tiny-static"), folder.path());
+    let rows = open(&fixture("tiny-static")).weights.f32("embedding.weight").expect("rows");
+    fs::write(folder.path().join("model.safetensors"), in_bytes(&rows, 24)).expect("written");
+    let texts = ["Grain boundaries act as short cuts for hydrogen", "coral larvae", "ice"];
+    let exact = encoder(&fixture("tiny-static"), &Options::default()).encode(&texts, Kind::Document).expect("vectors");
+    let bytes = encoder(folder.path(), &Options::default()).encode(&texts, Kind::Document).expect("vectors");
+    for (one, other) in exact.vectors.rows().zip(bytes.vectors.rows()) {
+        let cosine: f32 = one.iter().zip(other).map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.999, "{cosine}");
+    }
+}
+
+/// A safetensors file of rows in 8 bits with one scale each.
+fn in_bytes(rows: &[f32], width: usize) -> Vec<u8> {
+    use safetensors::tensor::{Dtype, TensorView};
+    let scale = |row: &[f32]| row.iter().fold(0.0f32, |largest, value| largest.max(value.abs())) / 127.0;
+    let scales: Vec<f32> = rows.chunks_exact(width).map(scale).collect();
+    let quantised = rows.chunks_exact(width).zip(&scales);
+    let bytes: Vec<u8> = quantised
+        .flat_map(|(row, scale)| row.iter().map(move |value| ((value / scale).round() as i8).cast_unsigned()))
+        .collect();
+    let scale_bytes: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
+    let views = [
+        ("embedding.weight", TensorView::new(Dtype::I8, vec![scales.len(), width], &bytes).expect("a view")),
+        ("embedding.scale", TensorView::new(Dtype::F32, vec![scales.len()], &scale_bytes).expect("a view")),
+    ];
+    safetensors::serialize(views, None).expect("a file")
+}
+
+#[test]
+fn options_change_prompt_length_and_dimensions() {
+    let prompts = Options { prompt: Some(PromptChoice::Text("note: ".into())), ..Options::default() };
+    let prompted = encoder(&fixture("tiny-bert"), &prompts);
+    assert_eq!(prompted.identity().prompt, "note: ");
+    let by_hand = encoder(&fixture("tiny-bert"), &Options::default());
+    let one = prompted.encode(&["sea ice"], Kind::Document).expect("a vector");
+    let other = by_hand.encode(&["note: sea ice"], Kind::Document).expect("a vector");
+    assert!(largest_difference(&one.vectors, &other.vectors) <= 1e-5);
+
+    let short = Options { max_length: Some(5), dimensions: Some(8), ..Options::default() };
+    let short = encoder(&fixture("tiny-bert"), &short);
+    let encoded = short.encode(&["one two three four five"], Kind::Document).expect("a vector");
+    assert_eq!((encoded.tokens, encoded.truncated, encoded.vectors.dim()), (5, 1, 8));
+    assert_eq!((short.identity().max_length, short.identity().dimensions), (5, 8));
+}
+
+fn refused(folder: &Path, options: &Options, expected: &str) {
+    let error = Encoder::load(&open(folder), options).expect_err(expected);
+    let said = format!("{error}; hint: {}", error.hint().unwrap_or_default());
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn what_the_model_does_not_have_is_refused_before_the_first_text() {
+    let bert = fixture("tiny-bert");
+    refused(&bert, &Options { max_length: Some(49), ..Options::default() }, "`--max-length`: 49 is not from 3 to 48");
+    refused(&bert, &Options { dimensions: Some(33), ..Options::default() }, "`--dimensions`: 33 is not from 1 to 32");
+    let halves = Options { precision: Precision::Bf16, engine: EngineChoice::Reference, ..Options::default() };
+    refused(&bert, &halves, "`--precision bf16`");
+    refused(&bert, &Options { device: Device::Cuda, ..Options::default() }, "built without CUDA");
+    let named = Options { prompt: Some(PromptChoice::Named("query".into())), ..Options::default() };
+    refused(&bert, &named, "prompt `query`");
+    let cuda = Encoder::load(&open(&bert), &Options { device: Device::Cuda, ..Options::default() });
+    assert_eq!(cuda.expect_err("no device").exit_code(), 4);
+    let reference = Options { engine: EngineChoice::Reference, ..Options::default() };
+    assert!(Encoder::load(&open(&bert), &reference).is_ok());
+}
+
+#[test]
+fn weights_that_disagree_with_the_configuration_are_named() {
+    let check = |file: &str, changes: Value, expected: &str| {
+        let folder = TempDir::new().expect("a folder");
+        copy_folder(&fixture("tiny-bert"), folder.path());
+        merge(folder.path(), file, &changes);
+        refused(folder.path(), &Options::default(), expected);
+    };
+    let config = |field: &str, value: usize| serde_json::json!({ field: value });
+    check("config.json", config("intermediate_size", 50), "`hidden_size` and `intermediate_size` in `config.json`");
+    check("config.json", config("num_hidden_layers", 1), "`num_hidden_layers` in `config.json` is 1");
+    check(
+        "config.json",
+        config("num_hidden_layers", 3),
+        "tensor `encoder.layer.2.attention.self.query.weight`: is missing",
+    );
+    check("config.json", config("vocab_size", 300), "knows 320 tokens, but the model has 300 rows");
+    check("config.json", config("vocab_size", 9000), "knows 320 tokens, but the model has 9000 rows");
+    check("config.json", config("max_position_embeddings", 64), "`max_position_embeddings` and `hidden_size`");
+}
+
+/// Texts of very different lengths, with their numbers as keys.
+fn numbered(count: usize) -> impl Iterator<Item = thematic::Result<(usize, String)>> {
+    (0..count).map(|at| Ok((at, format!("text number {at} {}", "about ice and salt ".repeat(at % 13)))))
+}
+
+#[test]
+fn a_stream_gives_every_text_its_own_vector_in_either_order() {
+    let count = 2500;
+    let encoder = encoder(&fixture("tiny-static"), &Options { threads: NonZeroUsize::new(3), ..Options::default() });
+    let texts: Vec<String> = numbered(count).map(|text| text.expect("a text").1).collect();
+    let expected = encoder.encode(&texts, Kind::Document).expect("vectors").vectors;
+    for order in [Order::AsFinished, Order::AsGiven] {
+        let mut rows = vec![Vec::new(); count];
+        let mut keys = Vec::new();
+        let sink = |finished: Finished<usize>| {
+            for (key, row) in finished.keys.iter().zip(finished.vectors.rows()) {
+                rows[*key] = row.to_vec();
+                keys.push(*key);
+            }
+            Ok(())
+        };
+        let counter = Counter::default();
+        let summary = encoder.encode_stream(numbered(count), Kind::Document, order, sink, &counter).expect("a summary");
+        assert_eq!((summary.texts, keys.len()), (count as u64, count));
+        assert_eq!(counter.done.load(Ordering::Relaxed), count as u64);
+        assert_eq!(rows.concat(), expected.as_slice(), "{order:?}");
+        if order == Order::AsGiven {
+            assert!(keys.is_sorted());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counter {
+    done: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+impl Progress for Counter {
+    fn begin(&self, _phase: Phase) {}
+    fn advance(&self, units: u64) {
+        self.done.fetch_add(units, Ordering::Relaxed);
+    }
+    fn end(&self) {}
+    fn warn(&self, _message: &str) {}
+    fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_stream_stops_when_it_is_cancelled_or_an_end_fails() {
+    let encoder =
+        encoder(&fixture("tiny-bert"), &Options { batch_tokens: NonZeroUsize::new(200), ..Options::default() });
+    let counter = Counter::default();
+    let sink = |_: Finished<usize>| {
+        counter.cancelled.store(true, Ordering::Relaxed);
+        Ok(())
+    };
+    let outcome = encoder.encode_stream(numbered(100_000), Kind::Document, Order::AsFinished, sink, &counter);
+    assert!(matches!(outcome, Err(Error::Interrupted)));
+
+    let full = |_: Finished<usize>| Err(Error::Interrupted);
+    let outcome = encoder.encode_stream(numbered(100_000), Kind::Document, Order::AsFinished, full, &Silent);
+    assert!(matches!(outcome, Err(Error::Interrupted)));
+
+    let broken = numbered(30).chain([Err(Error::UnknownPaper { id: "x".into(), place: "y".into(), similar: vec![] })]);
+    let outcome = encoder.encode_stream(broken, Kind::Document, Order::AsFinished, |_| Ok(()), &Silent);
+    assert!(matches!(outcome, Err(Error::UnknownPaper { .. })));
+}
+
+#[test]
+fn no_texts_are_no_vectors() {
+    let encoder = encoder(&fixture("tiny-bert"), &Options::default());
+    let encoded = encoder.encode::<&str>(&[], Kind::Query).expect("nothing");
+    assert_eq!((encoded.vectors.len(), encoded.vectors.dim()), (0, 32));
+    let nothing = std::iter::empty::<thematic::Result<((), String)>>();
+    let summary = encoder.encode_stream(nothing, Kind::Query, Order::AsGiven, |_| Ok(()), &Silent).expect("nothing");
+    assert_eq!(summary, thematic::encode::Summary::default());
+}

@@ -1,0 +1,90 @@
+//! The tiny models under `tests/fixtures/models`, and folders made of them by changing a file or two.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+use thematic::models::{ModelFolder, Settings, resolve};
+use thematic::progress::Silent;
+
+/// A tiny BERT with some files changed, and the kinds of text it has golden vectors for.
+pub(crate) struct Variant {
+    pub(crate) name: String,
+    pub(crate) kinds: Vec<String>,
+    pub(crate) folder: TempDir,
+}
+
+/// The folder of a committed tiny model.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
+}
+
+/// Settings that reach neither the network nor the cache of whoever runs the tests.
+pub(crate) fn offline() -> Settings {
+    Settings { offline: true, revision: None, token: None, endpoint: "http://127.0.0.1:9".into(), cache: None }
+}
+
+/// Opens a model's folder.
+pub(crate) fn open(folder: &Path) -> ModelFolder {
+    resolve(folder.to_str(), &offline(), &Silent).expect("a model that opens")
+}
+
+/// Every variant of `variants.json`, built by the same rules as `scripts/golden/tiny.py` has.
+pub(crate) fn variants() -> Vec<Variant> {
+    let text = fs::read(fixture("variants.json")).expect("committed variants");
+    let described: Vec<Value> = serde_json::from_slice(&text).expect("a list");
+    described.iter().map(build).collect()
+}
+
+fn build(described: &Value) -> Variant {
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture("tiny-bert"), folder.path());
+    for name in described["remove"].as_array().into_iter().flatten() {
+        fs::remove_file(folder.path().join(name.as_str().expect("a name"))).expect("a file to remove");
+    }
+    for (name, changes) in described["merge"].as_object().into_iter().flatten() {
+        merge(folder.path(), name, changes);
+    }
+    for (name, source) in described["copy"].as_object().into_iter().flatten() {
+        let target = folder.path().join(name);
+        fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
+        fs::copy(fixture("head").join(source.as_str().expect("a name")), target).expect("a copy");
+    }
+    let kinds = described["kinds"].as_array().cloned().unwrap_or_else(|| vec!["plain".into()]);
+    Variant {
+        name: described["name"].as_str().expect("a name").to_owned(),
+        kinds: kinds.iter().map(|kind| kind.as_str().expect("a kind").to_owned()).collect(),
+        folder,
+    }
+}
+
+/// Sets fields of a JSON file, which may be new; a list replaces the file.
+pub(crate) fn merge(folder: &Path, name: &str, changes: &Value) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+    let merged = match changes {
+        Value::Object(changes) => {
+            let old = fs::read(&path).ok().map(|bytes| serde_json::from_slice(&bytes).expect("an object"));
+            let mut merged: Map<String, Value> = old.unwrap_or_default();
+            merged.extend(changes.clone());
+            Value::Object(merged)
+        }
+        other => other.clone(),
+    };
+    fs::write(path, merged.to_string()).expect("written");
+}
+
+/// Copies a folder with everything in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("a copy");
+        }
+    }
+}
