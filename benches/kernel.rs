@@ -1,7 +1,7 @@
 //! Every kernel in every instruction set of this machine.
 //!
-//! A multiplication with its addition counts as two items, so that `Gitem/s` reads as GFLOP/s; the share of the peak is
-//! the quotient with the `peak` group of the same run. On a shared machine take the fastest column.
+//! A multiplication with its addition counts as two items, so that `Gitem/s` reads as GFLOP/s; docs/performance.md says
+//! what the units can do. On a shared machine take the fastest column, and compare within one run.
 //!
 //! ```text
 //! cargo bench --bench kernel
@@ -40,22 +40,6 @@ fn numbers(n: usize) -> Vec<f32> {
         (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
     };
     (0..n).map(|_| next()).collect()
-}
-
-/// Products that never leave the first cache and store little: close to what the arithmetic units can do.
-#[divan::bench_group(sample_count = 50)]
-mod peak {
-    use super::*;
-
-    #[divan::bench(args = sets())]
-    fn single(bencher: Bencher<'_, '_>, isa: Isa) {
-        Layer { precision: Precision::F32, n_rows: 42, n_in: 128, n_out: 32 }.bench(bencher, isa, Task::Next);
-    }
-
-    #[divan::bench(args = sets())]
-    fn half(bencher: Bencher<'_, '_>, isa: Isa) {
-        Layer { precision: Precision::Bf16, n_rows: 32, n_in: 256, n_out: 32 }.bench(bencher, isa, Task::Next);
-    }
 }
 
 #[divan::bench_group(sample_count = 30)]
