@@ -30,7 +30,7 @@ fn without_glyphs(text: String) -> String {
     for part in parts {
         match part.split_once(')') {
             Some((number, rest)) if number.len() < 6 && number.bytes().all(|b| b.is_ascii_digit()) => {
-                out.push_str(rest)
+                out.push_str(rest);
             }
             _ => out.extend([GLYPH, part]),
         }
