@@ -27,8 +27,8 @@ const CANDIDATES_PER_TERM: usize = 12;
 
 /// Themes of fewer papers fall back on terms of one paper, where no two papers share one.
 const THIN_THEME: u32 = 30;
-/// So many terms are wanted even of those.
-const FEWEST_TERMS: usize = 3;
+/// So many terms are wanted even of those: three for a name, and one that says the same as another.
+const FEWEST_TERMS: usize = 4;
 
 /// A term of a theme.
 #[derive(Debug, Clone, PartialEq)]
@@ -295,8 +295,13 @@ fn chosen(mut scored: Vec<Scored>, limit: usize) -> Vec<Term> {
     let solid = kept.iter().filter(|term| !term.is_thin).count();
     kept.truncate(limit.min(solid.max(FEWEST_TERMS)));
     let top = kept.iter().map(|term| term.score).fold(f64::MIN_POSITIVE, f64::max);
-    let terms = kept.into_iter();
-    terms.map(|term| Term { text: term.text.clone(), weight: (term.score / top) as f32 }).collect()
+    // A thin term may score high by chance; it weighs no more than those before it.
+    let mut least = 1.0_f32;
+    let terms = kept.into_iter().map(|term| {
+        least = least.min((term.score / top) as f32);
+        Term { text: term.text.clone(), weight: least }
+    });
+    terms.collect()
 }
 
 /// A longer term that few of the papers with the shorter one have adds nothing beside it, nor does the same word with
