@@ -280,13 +280,7 @@ fn leads(known: &mut Nearest, row: &[f32], centroids: &Centroids, slack: f32) ->
 }
 
 /// The nearest of `packed` for some rows of a block, into `found`.
-fn find(
-    rows: &[f32],
-    places: &[usize],
-    packed: &PackedMatrix,
-    gathered: &mut Vec<f32>,
-    found: &mut Vec<Nearest>,
-) {
+fn find(rows: &[f32], places: &[usize], packed: &PackedMatrix, gathered: &mut Vec<f32>, found: &mut Vec<Nearest>) {
     let dim = packed.dim();
     gathered.clear();
     for &at in places {
