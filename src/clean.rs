@@ -35,7 +35,7 @@ pub fn clean(draft: &mut Draft) {
 /// The text without markup: NFC, entities and tags resolved, LaTeX as readable text, one kind of space, paragraphs
 /// apart by a line break.
 pub fn clean_text(text: &str) -> Cow<'_, str> {
-    if Survey::of(text).is_plain() {
+    if Survey::of(text).is_plain() && !text.contains(markup::GLYPH) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(rewritten(text))
@@ -96,7 +96,7 @@ fn rewritten(text: &str) -> String {
 fn round(text: &str) -> String {
     let mut current = characters::normalised(text);
     let before = Survey::of(&current);
-    if before.markup {
+    if before.markup || current.contains(markup::GLYPH) {
         current = Cow::Owned(markup::resolved(&current));
     }
     if Survey::of(&current).latex {

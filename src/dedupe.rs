@@ -23,6 +23,9 @@ use evidence::{Evidence, evidence};
 /// A key that more papers share belongs to a template or a rubric and says nothing about any two of them.
 const MAX_SHARING: usize = 64;
 
+/// A text under more titles than this is a template, not a paper that was renamed.
+const MAX_TITLES: usize = 4;
+
 /// What became of a list of papers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deduped {
@@ -58,6 +61,11 @@ fn merged_group(papers: &[Paper], group: &[usize]) -> Paper {
 }
 
 fn linked(mut papers: Vec<Paper>, records: usize, mut renamed: Vec<(usize, usize)>) -> Deduped {
+    let mut titles: BTreeMap<usize, usize> = BTreeMap::new();
+    for at in renamed.iter().flat_map(|&(one, other)| [one, other]) {
+        *titles.entry(at).or_insert(1) += 1;
+    }
+    renamed.retain(|(one, other)| titles[one].max(titles[other]) <= MAX_TITLES);
     renamed.sort_unstable();
     let mut links: Vec<(PaperId, PaperId)> =
         renamed.iter().map(|&(one, other)| link_pair(&mut papers, one, other)).collect();

@@ -7,6 +7,7 @@
 
 mod engine;
 mod head;
+mod packed;
 mod plan;
 mod pooling;
 mod reference;
@@ -23,6 +24,7 @@ use std::thread;
 use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
+use crate::kernel::{self, Isa, Level};
 use crate::models::{Body, ModelFolder, Prompts};
 use crate::progress::Silent;
 use crate::vectors::{Vectors, normalise};
@@ -83,6 +85,8 @@ pub enum EngineChoice {
     /// The fastest that covers the model.
     #[default]
     Auto,
+    /// Our own kernels on packed tokens.
+    Packed,
     /// candle-transformers.
     Reference,
 }
@@ -165,15 +169,23 @@ impl Encoder {
     /// the model or the engine does not have; [`Error::Device`] where the device is not available.
     pub fn load(model: &ModelFolder, options: &Options) -> Result<Self> {
         check_device(options.device)?;
-        check_precision(options.precision)?;
         let description = &model.description;
         let max_length = max_length(model, options)?;
         let dimensions = dimensions(model, options)?;
         let tokenizer = TextTokenizer::load(model, max_length)?;
         let engine: Box<dyn Engine> = match &description.body {
-            Body::Static(table) => Box::new(table::Table::load(model, table)?),
+            Body::Static(table) => {
+                only_f32(options.precision)?;
+                Box::new(table::Table::load(model, table)?)
+            }
             Body::Transformer { architecture, pooling } => match options.engine {
-                EngineChoice::Auto | EngineChoice::Reference => {
+                EngineChoice::Auto | EngineChoice::Packed => {
+                    let isa = Isa::best();
+                    let precision = kernel_precision(options.precision, isa);
+                    Box::new(packed::Packed::load(model, architecture, pooling, isa, precision)?)
+                }
+                EngineChoice::Reference => {
+                    only_f32(options.precision)?;
                     Box::new(reference::Reference::load(model, architecture, pooling)?)
                 }
             },
@@ -188,7 +200,7 @@ impl Encoder {
                 prompt: document.text.clone(),
                 pooling: description.body.pooling(),
                 max_length: max_length.unwrap_or(0),
-                precision: "f32".to_owned(),
+                precision: engine.precision().to_owned(),
                 dimensions,
             },
             head: Head::load(&description.head)?,
@@ -289,7 +301,16 @@ fn check_device(device: Device) -> Result<()> {
     }
 }
 
-fn check_precision(precision: Precision) -> Result<()> {
+/// bf16 where the processor multiplies in it; elsewhere it would be slower and less exact.
+fn kernel_precision(asked: Precision, isa: Isa) -> kernel::Precision {
+    match asked {
+        Precision::Bf16 => kernel::Precision::Bf16,
+        Precision::Auto if isa.level() >= Level::Avx512Bf16 => kernel::Precision::Bf16,
+        Precision::F32 | Precision::Auto => kernel::Precision::F32,
+    }
+}
+
+fn only_f32(precision: Precision) -> Result<()> {
     match precision {
         Precision::Auto | Precision::F32 => Ok(()),
         Precision::Bf16 => {

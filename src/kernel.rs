@@ -6,18 +6,31 @@
 //! bit for bit. Numbers are expected to be finite; a NaN makes results unspecified, never unsafe. A slice of the wrong
 //! length is a programming error and panics.
 
+mod attention;
 mod buffer;
 mod dot;
+mod function;
 mod isa;
+mod linear;
 mod nearest;
+mod operand;
 mod product;
+mod rows;
 mod simd;
-#[cfg(target_arch = "x86_64")]
+mod square;
+#[cfg_attr(not(target_arch = "x86_64"), path = "kernel/no_tiles.rs")]
 mod tiles;
 mod top_k;
+mod workspace;
 
+pub use attention::{Attention, Mask, attention};
 pub use dot::{dot, scan};
+pub use function::Activation;
 pub use isa::{Isa, Level};
+pub use linear::{LinearWeights, Output, linear};
 pub use nearest::{Nearest, nearest};
+pub use operand::{Operand, Precision};
 pub use product::{PackedMatrix, scores};
+pub use rows::{Gather, LayerNorm, embed, layer_norm, mean_pool, scale_to_unit};
 pub use top_k::{Hit, TopK, scan_many};
+pub use workspace::Workspace;

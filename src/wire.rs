@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::paper::{Paper, Provenance};
+use crate::paper::{Paper, PaperId, Provenance};
 
 /// Borrowed view of a [`Paper`] in the field order that people read.
 #[derive(Debug, Serialize)]
@@ -57,7 +57,7 @@ impl<'a> From<&'a Paper> for PaperJson<'a> {
             doi: paper.doi.as_deref(),
             url: paper.url.as_deref(),
             keywords: &paper.keywords,
-            aliases: paper.aliases.iter().map(|alias| alias.as_str()).collect(),
+            aliases: paper.aliases.iter().map(PaperId::as_str).collect(),
             extra: &paper.extra,
             provenance: paper.provenance.iter().map(ProvenanceJson::from).collect(),
         }

@@ -6,8 +6,11 @@ folders from the same file.
 """
 
 import json
+import re
 import shutil
+import string
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ import torch
 from model2vec import StaticModel
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
 from texts import SENTENCES, golden_texts
@@ -31,12 +34,25 @@ def write_json(path: Path, value) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def pieces() -> list[str]:
+    """A small vocabulary: marks, letters, then the commonest words and endings. Trainers break ties by chance."""
+    words = Counter(re.findall(r"[a-z]+", " ".join(SENTENCES).lower()))
+    endings = Counter()
+    for word, count in words.items():
+        endings.update({f"##{word[-length:]}": count for length in (2, 3) if len(word) > length + 1})
+    letters = [*string.ascii_lowercase, *string.digits, *".,;:!?()-'$\\=", "α", "é"]
+    known = SPECIAL + letters + [f"##{letter}" for letter in string.ascii_lowercase + string.digits]
+    common = sorted([*words.items(), *endings.items()], key=lambda item: (-item[1], item[0]))
+    known += [piece for piece, _ in common if piece not in known]
+    return known[:PIECES]
+
+
 def tiny_tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    vocabulary = {piece: at for at, piece in enumerate(pieces())}
+    tokenizer = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=PIECES, special_tokens=SPECIAL, show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.add_special_tokens(SPECIAL)
     marks = [("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=marks
@@ -59,7 +75,7 @@ def make_bert(folder: Path, tokenizer: Tokenizer) -> None:
     network = BertModel(config, add_pooling_layer=False)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            # Fresh biases are zero and fresh norms one, which would hide a bias that is not read.
+            # Fresh biases are zero and fresh norms one, so that one that is not read would go unnoticed.
             if name.endswith("bias") or "LayerNorm.weight" in name:
                 parameter.add_(torch.randn_like(parameter) * 0.3)
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,10 +89,13 @@ def make_bert(folder: Path, tokenizer: Tokenizer) -> None:
     write_json(folder / "config.json", {"architectures": ["BertModel"], **{k: full[k] for k in kept}})
     tokenizer.save(str(folder / "tokenizer.json"))
     marks = {f"{name}_token": f"[{name.upper()}]" for name in ["pad", "unk", "cls", "sep", "mask"]}
-    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": POSITIONS, **marks})
+    limits = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": POSITIONS}
+    write_json(folder / "tokenizer_config.json", {**limits, **marks})
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 32, "do_lower_case": False})
-    write_json(folder / "modules.json", [module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling"), module(2, "2_Normalize", "Normalize")])
-    write_json(folder / "1_Pooling/config.json", {"word_embedding_dimension": HIDDEN, "pooling_mode_mean_tokens": True})
+    chain = [module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling"), module(2, "2_Normalize", "Normalize")]
+    write_json(folder / "modules.json", chain)
+    pooling = {"word_embedding_dimension": HIDDEN, "pooling_mode_mean_tokens": True}
+    write_json(folder / "1_Pooling/config.json", pooling)
 
 
 def module(index: int, path: str, name: str) -> dict:
@@ -86,9 +105,11 @@ def module(index: int, path: str, name: str) -> dict:
 def make_head_weights(folder: Path) -> None:
     torch.manual_seed(6)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({"linear.weight": torch.randn(16, HIDDEN) * 0.2, "linear.bias": torch.randn(16) * 0.2}, folder / "dense.safetensors")
+    dense = {"linear.weight": torch.randn(16, HIDDEN) * 0.2, "linear.bias": torch.randn(16) * 0.2}
+    save_file(dense, folder / "dense.safetensors")
     save_file({"linear.weight": torch.randn(HIDDEN, HIDDEN) * 0.2}, folder / "square.safetensors")
-    save_file({"norm.weight": torch.rand(HIDDEN) + 0.5, "norm.bias": torch.randn(HIDDEN) * 0.2}, folder / "norm.safetensors")
+    norm = {"norm.weight": torch.rand(HIDDEN) + 0.5, "norm.bias": torch.randn(HIDDEN) * 0.2}
+    save_file(norm, folder / "norm.safetensors")
 
 
 def make_static(folder: Path, tokenizer: Tokenizer) -> None:
@@ -97,7 +118,6 @@ def make_static(folder: Path, tokenizer: Tokenizer) -> None:
     save_file({"embedding.weight": torch.randn(tokenizer.get_vocab_size(), 24)}, folder / "model.safetensors")
     tokenizer.save(str(folder / "tokenizer.json"))
     write_json(folder / "modules.json", [module(0, "", "StaticEmbedding"), module(1, "1_Normalize", "Normalize")])
-    (folder / "README.md").write_text("A random table of token vectors for tests; it knows nothing.\n", encoding="utf-8")
 
 
 def make_model2vec(folder: Path, tokenizer: Tokenizer) -> None:
@@ -111,7 +131,8 @@ def make_model2vec(folder: Path, tokenizer: Tokenizer) -> None:
     }
     save_file(tensors, folder / "model.safetensors")
     tokenizer.save(str(folder / "tokenizer.json"))
-    write_json(folder / "config.json", {"model_type": "model2vec", "architectures": ["StaticModel"], "hidden_dim": 16, "normalize": True})
+    config = {"model_type": "model2vec", "architectures": ["StaticModel"], "hidden_dim": 16, "normalize": True}
+    write_json(folder / "config.json", config)
 
 
 def build(variant: dict, folder: Path) -> None:
@@ -150,6 +171,7 @@ def main() -> None:
                 tensors[f"{variant['name']}/{kind}"] = vectors(folder, texts, kind)
     filled = [text for text in texts if tokenizer.encode(text, add_special_tokens=False).ids]
     tensors["static/plain"] = vectors(FIXTURES / "tiny-static", filled, "plain")
+    # model2vec guesses from its vocabulary after how many characters the limit of tokens is reached.
     short = [text for text in texts if len(text) < 900]
     model2vec = StaticModel.from_pretrained(str(FIXTURES / "tiny-model2vec"))
     tensors["model2vec/plain"] = torch.from_numpy(np.asarray(model2vec.encode(short), dtype=np.float32))

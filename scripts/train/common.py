@@ -45,8 +45,9 @@ class Papers:
         return pool[np.argsort(key)[:count]]
 
 
-def meta(work):
-    with open(f"{work}/meta.jsonl", encoding="utf8") as f:
+def held_out(work):
+    """Descriptions of the held-out papers, in order of their numbers."""
+    with open(f"{work}/held.jsonl", encoding="utf8") as f:
         return [json.loads(line) for line in f]
 
 

@@ -5,14 +5,15 @@
 
 WORK/tokens.npy   all WordPiece ids, uint16, no special tokens
 WORK/papers.npz   starts (2n+1: title, abstract, title, ...), field, label lists, held-out flags, order
-WORK/meta.jsonl   id, source, group and keywords of each paper; read by the evaluation only
+WORK/held.jsonl   number, id, source, group and keywords of the held-out papers; read by the evaluation only
 
 Holds no text: the corpus is other people's words. Rows are shuffled by a fixed seed, so a prefix is a sample.
-The names of reviews and sessions go to `group`, which training never reads.
+The names of reviews and workshops go to `group`, which training never reads. --papers and --longest make a smaller copy.
 """
 import argparse
 import collections
 import io
+import itertools
 import json
 import os
 import re
@@ -47,6 +48,8 @@ def arguments():
     p.add_argument("--tokenizer", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--papers", type=int, default=0, help="a sample of this many; 0: all")
+    p.add_argument("--longest", type=int, default=0, help="tokens kept of an abstract; 0: all")
     return p.parse_args()
 
 
@@ -104,53 +107,59 @@ def held(row, name):
     return (row["source"] == "asreview" and number % 2 == 0) or (row["source"] == "acl_anthology" and number % 5 == 0)
 
 
-def main():
-    args = arguments()
-    os.makedirs(args.out, exist_ok=True)
+def described(row):
+    """What is kept of a row beside its tokens."""
+    name = group(row)
+    return {"id": row["id"], "source": row["source"], "group": name, "keywords": row.get("keywords") or [],
+            "labels": labels(row), "field": field(row), "held": held(row, name)}
+
+
+def tokenised(tokenizer, batch, longest):
+    """Title and abstract ids of each row, alternating; abstracts cut at `longest` if it is not 0."""
+    texts = [text for row in batch for text in (row["title"], row["abstract"])]
+    for encoding in tokenizer.encode_batch(texts, add_special_tokens=False):
+        yield np.array(encoding.ids[:longest or None], "u2")
+
+
+def read(args):
+    """Pieces and descriptions of the chosen rows, in shuffled order."""
     tokenizer = Tokenizer.from_file(args.tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     count = sum(1 for _ in rows(args.corpus))
     place = np.argsort(np.random.default_rng(args.seed).permutation(count))
+    chosen = ((place[n], row) for n, row in enumerate(rows(args.corpus)) if place[n] < (args.papers or count))
+    pieces, found = {}, {}
+    while batch := list(itertools.islice(chosen, 4096)):
+        ids = tokenised(tokenizer, [row for _, row in batch], args.longest)
+        for at, row in batch:
+            pieces[at], found[at] = (next(ids), next(ids)), described(row)
+    return [piece for at in sorted(pieces) for piece in pieces[at]], [found[at] for at in sorted(found)]
 
-    pieces, meta, counts = [None] * (2 * count), [None] * count, collections.Counter()
-    batch = []
 
-    def flush():
-        texts = [t for n, row in batch for t in (row["title"], row["abstract"])]
-        for (n, row), title, abstract in triples(batch, tokenizer.encode_batch(texts, add_special_tokens=False)):
-            at = place[n]
-            pieces[2 * at], pieces[2 * at + 1] = np.array(title.ids, "u2"), np.array(abstract.ids, "u2")
-            name = group(row)
-            meta[at] = {"id": row["id"], "source": row["source"], "group": name, "keywords": row.get("keywords") or [],
-                        "labels": labels(row), "field": field(row), "held": held(row, name)}
-            counts.update(meta[at]["labels"])
-        batch.clear()
+def offsets(lists):
+    return np.concatenate([[0], np.cumsum([len(x) for x in lists])])
 
-    for n, row in enumerate(rows(args.corpus)):
-        batch.append((n, row))
-        if len(batch) == 4096:
-            flush()
-    flush()
 
-    names = sorted(label for label, c in counts.items() if c >= MIN_LABEL)
+def main():
+    args = arguments()
+    os.makedirs(args.out, exist_ok=True)
+    pieces, found = read(args)
+    counts = collections.Counter(label for paper in found for label in paper["labels"])
+    names = sorted(label for label, count in counts.items() if count >= MIN_LABEL)
     number = {name: n for n, name in enumerate(names)}
-    starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])])
-    lists = [[number[x] for x in m["labels"] if x in number] for m in meta]
+    lists = [[number[x] for x in paper["labels"] if x in number] for paper in found]
     np.save(f"{args.out}/tokens.npy", np.concatenate(pieces))
-    np.savez(f"{args.out}/papers.npz", starts=starts, field=np.array([FIELDS.index(m["field"]) for m in meta], "u1"),
-             held=np.array([m["held"] for m in meta]), label=np.array([x for l in lists for x in l], "i4"),
-             label_starts=np.concatenate([[0], np.cumsum([len(l) for l in lists])]), label_names=np.array(names))
-    with open(f"{args.out}/meta.jsonl", "w", encoding="utf8") as f:
-        for m in meta:
-            f.write(json.dumps({k: m[k] for k in ("id", "source", "group", "keywords", "field", "held")}) + "\n")
+    np.savez(f"{args.out}/papers.npz", starts=offsets(pieces), held=np.array([paper["held"] for paper in found]),
+             field=np.array([FIELDS.index(paper["field"]) for paper in found], "u1"), label_names=np.array(names),
+             label=np.array([x for numbers in lists for x in numbers], "i4"), label_starts=offsets(lists))
+    with open(f"{args.out}/held.jsonl", "w", encoding="utf8") as f:
+        for n, paper in enumerate(found):
+            if paper["held"]:
+                f.write(json.dumps({"number": n, **{k: paper[k] for k in ("id", "source", "group", "keywords")}}) + "\n")
     for name in FIELDS:
-        print(f"{name:12s} {sum(m['field'] == name for m in meta):7d}")
-    print(f"{count} papers, {starts[-1]} tokens, {len(names)} labels, {sum(m['held'] for m in meta)} held out")
-
-
-def triples(batch, encodings):
-    return [(item, encodings[2 * n], encodings[2 * n + 1]) for n, item in enumerate(batch)]
+        print(f"{name:12s} {sum(paper['field'] == name for paper in found):7d}")
+    print(f"{len(found)} papers, {sum(map(len, pieces))} tokens, {len(names)} labels, {sum(p['held'] for p in found)} held out")
 
 
 if __name__ == "__main__":

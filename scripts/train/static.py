@@ -3,9 +3,9 @@
 
   static.py --work WORK --tokenizer tokenizer.json --eval ../shared/eval --out WORK/static.pt
 
-Three losses, each of which can be turned off: contrast of title and abstract within a batch; a softmax over the paper's
-labels (arXiv category, venue, subject), each label a learned unit vector; likeness of the teacher's similarity matrix
-where its vectors exist. Dimensions are ordered: the first `--nested` are trained to do alone.
+Two losses: contrast of title and abstract within a batch, and, weighted by --labels, a softmax over the paper's labels
+(arXiv category, venue, subject), each label a learned unit vector. The first --nested dimensions are trained to do alone.
+Then --shrink and a rotation by principal axes (see sharpen.py), both folded into the table.
 """
 import argparse
 import time
@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import suite
-from common import Papers, STOP, pick_device, save
+from common import Papers, STOP, pick_device, save, unit
+from sharpen import rotation, sharpening
 
 
 def arguments():
@@ -34,11 +35,11 @@ def arguments():
     p.add_argument("--scale", type=float, default=20.0)
     p.add_argument("--labels", type=float, default=0.3)
     p.add_argument("--label-scale", type=float, default=10.0)
-    p.add_argument("--teacher", default="", help="WORK/teacher.npz, to imitate its similarities")
-    p.add_argument("--imitate", type=float, default=0.0)
     p.add_argument("--nested", type=int, nargs="*", default=[128])
     p.add_argument("--power", type=float, default=0.7)
     p.add_argument("--longest", type=int, default=400)
+    p.add_argument("--shrink", type=float, default=0.3)
+    p.add_argument("--start", default="", help="a table to start from; with --steps 0 it is only sharpened")
     p.add_argument("--held", action="store_true", help="score the held-out tasks as well")
     return p.parse_args()
 
@@ -79,6 +80,14 @@ def wanted_labels(papers, numbers, device):
     return wanted.to(device)
 
 
+def sharpened(weight, papers, shrink, seed, count=25000):
+    """The table, bent by what its vectors of a balanced sample say, and rotated."""
+    numbers = papers.balanced(count, 0.6, seed)
+    x = unit(np.stack([weight[papers.full(n)[:256].astype("i8")].mean(0) for n in numbers]))
+    bend = sharpening(papers, numbers, x, shrink)
+    return weight @ bend @ rotation(unit(x @ bend), weight.shape[1])
+
+
 def main():
     args = arguments()
     device = pick_device(args.device)
@@ -87,9 +96,11 @@ def main():
     ids, coded = suite.development_texts(args.eval, args.tokenizer)
     table = nn.EmbeddingBag(30522, args.width, mode="mean").to(device)
     nn.init.normal_(table.weight, std=0.1)
+    if args.start:
+        table.load_state_dict({"weight": torch.load(args.start)["weight"]})
     proxies = nn.Parameter(torch.randn(len(papers.label_names), args.width, device=device))
     optimiser = torch.optim.Adam([{"params": table.parameters()}, {"params": [proxies], "lr": 0.01}], lr=args.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [args.rate, 0.01], args.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [args.rate, 0.01], max(args.steps, 1), pct_start=0.1)
     order = np.concatenate([papers.balanced(10**9, args.power, args.seed + e)[:250000] for e in
                             range(1 + args.steps * args.batch // 250000)])
     start, widths = time.time(), [args.width, *args.nested]
@@ -109,6 +120,8 @@ def main():
         schedule.step()
         if step % 100 == 99:
             print(f"{step + 1} loss {loss.item():.3f} {time.time() - start:.0f}s", flush=True)
+    with torch.no_grad():
+        table.weight.copy_(torch.from_numpy(sharpened(table.weight.cpu().numpy(), papers, args.shrink, args.seed)))
     save(args.out, weight=table.weight.detach().cpu(), proxies=proxies.detach().cpu(), args=vars(args))
     encode = encoder(table, device)
     vectors = encode(coded)

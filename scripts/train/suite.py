@@ -4,13 +4,12 @@ An encoder takes a list of token-id arrays (no special tokens) and returns a flo
 of papers that prepare.py keeps from training: other sources, other reviews, other workshops than the suite's.
 """
 import importlib.util
-import json
 import os
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from common import Papers, meta, unit
+from common import Papers, held_out, unit
 
 
 def quality(folder):
@@ -34,18 +33,18 @@ def development(folder, ids, vectors):
     return quality(folder).score(ids, vectors)
 
 
-def overlap(rows, x):
+def overlap(keywords, x):
     """Spearman of cosine against IDF-weighted keyword overlap, over pairs that share a keyword."""
     from scipy.stats import spearmanr
 
-    sets = [{k.lower().strip("*") for k in r["keywords"]} for r in rows]
+    sets = [{k.lower().strip("*") for k in found} for found in keywords]
     column = {k: n for n, k in enumerate(sorted(set().union(*sets)))}
-    bag = np.zeros((len(rows), len(column)), "f4")
+    bag = np.zeros((len(sets), len(column)), "f4")
     for n, found in enumerate(sets):
         bag[n, [column[k] for k in found]] = 1
-    bag *= np.log(len(rows) / bag.sum(0))
+    bag *= np.log(len(sets) / bag.sum(0))
     bag = unit(bag)
-    upper = np.triu_indices(len(rows), 1)
+    upper = np.triu_indices(len(sets), 1)
     truth, cosine = (bag @ bag.T)[upper], (x @ x.T)[upper]
     return spearmanr(cosine[truth > 0], truth[truth > 0]).statistic
 
@@ -87,17 +86,18 @@ def capped(rows, most, least):
 
 
 class HeldOut:
+    """The held-out tasks: which papers each is made of, and how it is judged."""
+
     def __init__(self, work):
-        self.papers, rows = Papers(work), meta(work)
-        held = [n for n, r in enumerate(rows) if r["held"]]
-        of = lambda source: [(n, rows[n]["group"]) for n in held if rows[n]["source"] == source]
+        self.papers, rows = Papers(work), held_out(work)
+        of = lambda source: [(r["number"], r["group"]) for r in rows if r["source"] == source]
+        self.keywords = {r["number"]: r["keywords"] for r in rows}
         self.keyworded = {"drugs_keywords": [n for n, _ in of("bc5cdr")][:1000],
-                          "iclr_keywords": [n for n, _ in of("miniconf2020") if rows[n]["keywords"]]}
+                          "iclr_keywords": [n for n, _ in of("miniconf2020") if self.keywords[n]]}
         self.grouped = {"reviews_cluster": capped(of("asreview"), 60, 30),
                         "workshops_cluster": capped(of("acl_anthology"), 60, 30),
                         "programmes_near": capped(of("nber_summer_institute"), 80, 5)}
         self.pairs = [n for s in ("nutrition_pubmed", "icrs2026", "bc5cdr") for n, _ in of(s)[:500]]
-        self.rows = rows
 
     def numbers(self):
         """Every paper these tasks need."""
@@ -105,14 +105,26 @@ class HeldOut:
         return np.array(sorted(found))
 
     def score(self, encode):
-        full = lambda numbers: unit(encode([self.papers.full(n).astype("i8") for n in numbers]))
-        out = {name: overlap([self.rows[n] for n in numbers], full(numbers)) for name, numbers in self.keyworded.items()}
+        """Figures of an encoder of token ids."""
+        return self.judge(lambda numbers, part: unit(encode([part(n).astype("i8") for n in numbers])))
+
+    def score_stored(self, stored, change):
+        """Figures of vectors from the teacher's file of held-out papers, each passed through change(vectors, tokens)."""
+        at = {n: row for row, n in enumerate(stored["numbers"])}
+
+        def vectors(numbers, part):
+            key = "title" if part == self.papers.title else "full"
+            return unit(change(stored[key][[at[n] for n in numbers]], [part(n) for n in numbers]))
+
+        return self.judge(vectors)
+
+    def judge(self, vectors):
+        full = lambda numbers: vectors(numbers, self.papers.full)
+        out = {name: overlap([self.keywords[n] for n in numbers], full(numbers)) for name, numbers in self.keyworded.items()}
         for name, pairs in self.grouped.items():
             judge = neighbours if name.endswith("near") else clusters
             out[name] = judge([g for _, g in pairs], full([n for n, _ in pairs]))
-        title = unit(encode([self.papers.title(n).astype("i8") for n in self.pairs]))
-        abstract = unit(encode([self.papers.abstract(n).astype("i8") for n in self.pairs]))
-        out["medicine_titles"] = title_to_abstract(title, abstract)
+        out["medicine_titles"] = title_to_abstract(vectors(self.pairs, self.papers.title), full(self.pairs))
         return out
 
 

@@ -30,11 +30,14 @@ def arguments():
     p.add_argument("--limit", type=int, default=128, help="tokens of a training text")
     p.add_argument("--power", type=float, default=0.6, help="field balance: 1 as in the corpus, 0 all fields alike")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--part", type=int, default=0, help="of --parts processes, one thread each, this one")
+    p.add_argument("--parts", type=int, default=1)
+    p.add_argument("--budget", type=int, default=2048, help="tokens of a batch: small ones stay in a core's cache")
     p.add_argument("--device", default="auto")
     return p.parse_args()
 
 
-def pooled(model, rows, limit, device, budget=8192):
+def pooled(model, rows, limit, device, budget):
     """Means after every layer, one array per layer; `rows` are token ids without special tokens."""
     rows = [framed(r, limit) for r in rows]
     order = np.argsort([-len(r) for r in rows], kind="stable")
@@ -62,31 +65,35 @@ def write(path, **arrays):
 def main():
     args = arguments()
     device = pick_device(args.device)
+    if args.parts > 1:
+        torch.set_num_threads(1)
     model = from_transformers(os.path.join(args.teacher, "model.safetensors")).eval().to(device)
     papers, folder = Papers(args.work), os.path.join(args.work, "teacher")
     os.makedirs(folder, exist_ok=True)
 
+    turn = iter(range(10**9))
+
     def made(name, numbers, full, title, limit):
         path = os.path.join(folder, name + ".npz")
-        if os.path.exists(path):
+        if next(turn) % args.parts != args.part or os.path.exists(path):
             return
-        start = time.time()
-        means = pooled(model, full, limit, device)
+        start, full = time.time(), full()
+        means = pooled(model, full, limit, device, args.budget)
         arrays = {"numbers": numbers, "full": means[-1], "state3": means[3], "state4": means[4]}
         if title is not None:
-            arrays["title"] = pooled(model, title, 64, device)[-1]
+            arrays["title"] = pooled(model, title(), 64, device, args.budget)[-1]
         write(path, **arrays)
         print(f"{name} {len(full) / (time.time() - start):.1f}/s", flush=True)
 
     ids, coded = suite.development_texts(args.eval, os.path.join(args.teacher, "tokenizer.json"))
-    made("suite", np.array(ids), coded, None, 256)
+    made("suite", np.array(ids), lambda: coded, None, 256)
     held = suite.HeldOut(args.work).numbers()
-    made("held", held, [papers.full(n) for n in held], [papers.title(n) for n in held], 256)
+    made("held", held, lambda: [papers.full(n) for n in held], lambda: [papers.title(n) for n in held], 256)
     order = papers.balanced(args.papers, args.power, args.seed)
     for at in range(0, len(order), SHARD):
         numbers = order[at:at + SHARD]
-        made(f"{at // SHARD:05d}", numbers, [papers.full(n)[:args.limit] for n in numbers],
-             [papers.title(n) for n in numbers], args.limit)
+        made(f"{at // SHARD:05d}", numbers, lambda: [papers.full(n)[:args.limit] for n in numbers],
+             lambda: [papers.title(n) for n in numbers], args.limit)
 
 
 if __name__ == "__main__":

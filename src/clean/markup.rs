@@ -12,10 +12,30 @@ use super::latex::script;
 /// The longest reference that is looked for, `&` and `;` included.
 const MAX_ENTITY: usize = 34;
 
-/// Entities and tags resolved.
+/// How a glyph begins that a PDF did not name: `(cid:12)`.
+pub(super) const GLYPH: &str = "(cid:";
+
+/// Entities and tags resolved, nameless glyphs left out.
 pub(super) fn resolved(text: &str) -> String {
-    let characters = with_entities_resolved(text);
+    let characters = without_glyphs(with_entities_resolved(text));
     if characters.contains('<') { without_tags(&characters) } else { characters }
+}
+
+fn without_glyphs(text: String) -> String {
+    if !text.contains(GLYPH) {
+        return text;
+    }
+    let mut parts = text.split(GLYPH);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.len() < 6 && number.bytes().all(|b| b.is_ascii_digit()) => {
+                out.push_str(rest);
+            }
+            _ => out.extend([GLYPH, part]),
+        }
+    }
+    out
 }
 
 /// References must end in `;`: without it, `R&Delta` would lose its ampersand.
@@ -254,6 +274,7 @@ mod tests {
         check("the <mask> token, x < y and y > z", "the <mask> token, x < y and y > z");
         check("one<br/>two", "one\ntwo");
         check("<!-- gone -->kept", "kept");
+        check("an o(cid:14)cer (cid:none)", "an ocer (cid:none)");
         check("<jats:title>Aims</jats:title><jats:p>We ask.</jats:p>", "\n\nAims: We ask.\n");
     }
 }

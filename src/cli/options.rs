@@ -58,7 +58,13 @@ pub struct SkipOptions {
 #[derive(Debug, Clone, Args)]
 pub struct CollectionOptions {
     /// The collection
-    #[arg(long = "collection", short = 'c', value_name = "FILE", default_value = "papers.db", env = "THEMATIC_COLLECTION")]
+    #[arg(
+        long = "collection",
+        short = 'c',
+        value_name = "FILE",
+        default_value = "papers.db",
+        env = "THEMATIC_COLLECTION"
+    )]
     pub path: PathBuf,
 }
 

@@ -30,14 +30,15 @@ fn to_file(arguments: &Embed, output: &Path, choice: &ModelChoice, talk: &Talk) 
     VectorFormat::of(output)?;
     if arguments.inputs.is_empty() {
         let problem = Problem::new("embed -o", "there is nothing to embed");
-        return Err(Error::Usage(problem.hint("name files, folders or `-`; for a collection use `thematic export vectors`")));
+        return Err(Error::Usage(
+            problem.hint("name files, folders or `-`; for a collection use `thematic export vectors`"),
+        ));
     }
     let inputs = settings::inputs(&arguments.inputs);
     let options = settings::reading(&arguments.reading)?;
     let mut skips = Skips::new(&arguments.skip)?;
     let encoder = engine::load_encoder(choice, talk)?;
-    let report =
-        engine::embed_to_file(&inputs, &options, &encoder, output, talk, &mut |skip| skips.add(skip));
+    let report = engine::embed_to_file(&inputs, &options, &encoder, output, talk, &mut |skip| skips.add(skip));
     let outcome = skips.finish(report.as_ref().map_or(0, |report| report.papers), talk)?;
     let report = report?;
     show(arguments, &report, &format!("wrote {}", output.display()), talk)?;

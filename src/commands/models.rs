@@ -85,7 +85,12 @@ fn check(name: Option<&str>, settings: &Settings, as_json: bool, talk: &Talk) ->
             Some(false) => (styled(BAD, "bad"), "checksum differs: fetch it again with `thematic models pull`"),
             None => (styled(GOOD, "ok "), "readable; no checksum is known"),
         };
-        format!("{mark}  {:<44} {:>11} bytes  {}\n", file.name, terminal::grouped(file.bytes as usize), styled(FAINT, said))
+        format!(
+            "{mark}  {:<44} {:>11} bytes  {}\n",
+            file.name,
+            terminal::grouped(file.bytes as usize),
+            styled(FAINT, said)
+        )
     };
     terminal::print(&checked.files.iter().map(line).collect::<String>())?;
     Ok(outcome)

@@ -25,7 +25,7 @@ pub(super) fn use_threads(threads: Option<u16>) -> Result<()> {
 }
 
 pub(super) fn inputs(paths: &[PathBuf]) -> Vec<Input> {
-    paths.iter().map(|path| Input::parse(path)).collect()
+    paths.iter().map(Input::parse).collect()
 }
 
 pub(super) fn reading(typed: &cli::ReadingOptions) -> Result<ingest::Options> {

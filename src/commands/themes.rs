@@ -12,7 +12,7 @@ const BAR_WIDTH: usize = 10;
 
 const THEME_COLUMNS: &[Column] = &[
     Column::number("#"),
-    Column::long("theme"),
+    Column::long_at_least("theme", 44),
     Column::number("papers"),
     Column::words(""),
     Column::number("cohesion"),
@@ -55,6 +55,7 @@ pub(super) fn run(arguments: &Themes) -> Result<Outcome> {
 pub(super) fn theme_table(themes: &[Theme]) -> String {
     let largest = themes.iter().map(|theme| theme.papers).max().unwrap_or(1).max(1);
     let row = |theme: &Theme| {
+        let trend = theme.figures.trend.as_ref().map(|trend| trend.direction.as_str()).filter(|word| *word != "steady");
         let example = theme.figures.representatives.first().map(|paper| paper.title.as_str());
         vec![
             Cell::styled(FAINT, theme.theme.to_string()),
@@ -62,7 +63,7 @@ pub(super) fn theme_table(themes: &[Theme]) -> String {
             Cell::from(grouped(theme.papers)),
             Cell::styled(FAINT, bar(theme.papers as f64 / largest as f64, BAR_WIDTH)),
             Cell::from(format!("{:.2}", theme.figures.cohesion)),
-            Cell::from(theme.figures.trend.clone().unwrap_or_default()),
+            Cell::from(trend.unwrap_or_default()),
             Cell::styled(FAINT, example.unwrap_or_default()),
         ]
     };
@@ -84,7 +85,8 @@ fn theme_page(theme: &Theme, papers: &[ThemePaper]) -> String {
     };
     line("terms", terms.join(", "));
     line("years", theme.figures.years.iter().map(|(year, n)| format!("{year}: {n}")).collect::<Vec<_>>().join("  "));
-    line("trend", theme.figures.trend.clone().unwrap_or_default());
+    let trend = theme.figures.trend.as_ref();
+    line("trend", trend.map(|trend| format!("{} {}–{}", trend.direction, trend.from, trend.to)).unwrap_or_default());
     let categories = theme.figures.categories.iter().map(|(name, n)| format!("{name} {n}"));
     line("categories", categories.collect::<Vec<_>>().join(", "));
     let nearest: Vec<String> = theme.figures.nearest.iter().map(|near| format!("theme {near}")).collect();

@@ -175,7 +175,9 @@ impl Pair<'_> {
         let enough = likeness.words >= 40;
         match self.authors {
             Authors::Disjoint => false,
-            Authors::Unknown => enough && likeness.resemblance >= 0.85,
+            Authors::Unknown => {
+                enough && likeness.resemblance >= 0.85 && titles::are_related(&self.one.title, &self.other.title)
+            }
             _ => enough && self.is_near(likeness),
         }
     }

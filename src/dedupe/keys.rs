@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::sketch::{BANDS, Words, hashed};
 use super::{MAX_SHARING, authors, titles};
-use crate::paper::Paper;
+use crate::paper::{Date, Paper};
 
 /// Changes when stored keys no longer mean the same.
 const VERSION: u8 = 1;
@@ -85,7 +85,7 @@ fn title_hash(paper: &Paper) -> Option<u32> {
     if !titles::is_rubric(&paper.title) {
         return Some(key("title", &compact));
     }
-    let year = paper.date.map_or(0, |date| date.year());
+    let year = paper.date.map_or(0, Date::year);
     Some(key("rubric", &format!("{compact} {} {year}", authors::first_family(&paper.authors))))
 }
 

@@ -214,6 +214,15 @@ pub(super) fn is_reworded(one: &str, other: &str) -> bool {
     shared >= 5 && 10 * shared >= 7 * one.len().max(other.len())
 }
 
+/// Whether two titles have telling words in common.
+pub(super) fn are_related(one: &str, other: &str) -> bool {
+    let (one, other) = (title_key(one), title_key(other));
+    let (one, other): (Vec<&str>, Vec<&str>) = (one.split(' ').collect(), other.split(' ').collect());
+    let (one, other) = (telling(&one), telling(&other));
+    let shared = one.intersection(&other).count();
+    shared >= 2 && 2 * shared >= one.len().min(other.len())
+}
+
 /// The beginnings of the longer words, each once, so that `universal` and `universality` are one.
 fn telling<'t>(words: &[&'t str]) -> BTreeSet<&'t str> {
     let stem = |word: &'t str| word.char_indices().nth(5).map_or(word, |(end, _)| &word[..end]);
@@ -226,11 +235,11 @@ fn is_cut(title: &str, compact: &str, other: &str) -> bool {
     dotted && compact.chars().count() >= 20 && other.starts_with(compact)
 }
 
-/// Whether one letter in fourteen, at most, was typed differently. A changed digit is no slip.
+/// Whether a letter or two were typed differently. A changed digit is no slip.
 fn is_slip(one: &str, other: &str) -> bool {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let digits = |text: &[char]| text.iter().copied().filter(char::is_ascii_digit).collect::<String>();
-    let allowed = one.len().min(other.len()) / 14;
+    let allowed = (one.len().min(other.len()) / 14).min(2);
     allowed > 0
         && one.len().abs_diff(other.len()) <= allowed
         && digits(&one) == digits(&other)

@@ -14,6 +14,11 @@ pub(super) trait Engine: Send + Sync {
     /// [`crate::error::Error::Failed`] where the device gives up.
     fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>>;
 
+    /// What it computes in: `f32`, `bf16`.
+    fn precision(&self) -> &'static str {
+        "f32"
+    }
+
     /// What suits it.
     fn habits(&self) -> Habits;
 }

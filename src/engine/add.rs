@@ -51,22 +51,43 @@ pub fn read_papers(
     on_skip: &mut OnSkip<'_>,
     mut visit: impl FnMut(Vec<Paper>) -> Result<()>,
 ) -> Result<AddReport> {
-    progress.begin(Phase { doing: "reading", units: "records", total: None });
+    let visit_all = |batches: &mut Batches<'_>| {
+        for papers in batches {
+            visit(papers?)?;
+        }
+        Ok(())
+    };
+    Ok(with_papers(inputs, options, "reading", progress, on_skip, visit_all)?.1)
+}
+
+/// Batches of papers as they are read.
+pub(super) type Batches<'b> = dyn Iterator<Item = Result<Vec<Paper>>> + 'b;
+
+/// Reads papers and hands them over as an iterator; `doing` is what the whole of it is called.
+///
+/// # Errors
+/// As [`read_papers`].
+pub(super) fn with_papers<T>(
+    inputs: &[Input],
+    options: &ingest::Options,
+    doing: &'static str,
+    progress: &dyn Progress,
+    on_skip: &mut OnSkip<'_>,
+    consume: impl FnOnce(&mut Batches<'_>) -> Result<T>,
+) -> Result<(T, AddReport)> {
+    progress.begin(Phase { doing, units: "records", total: None });
     let mut report = AddReport::default();
     let outcome = with_reader(inputs, options, |batches| {
-        for items in batches {
+        consume(&mut batches.into_iter().map(|items| {
             if progress.cancelled() {
                 return Err(Error::Interrupted);
             }
-            let n_items = items.len() as u64;
-            let papers = prepare(items, &mut report, progress, on_skip)?;
-            visit(papers)?;
-            progress.advance(n_items);
-        }
-        Ok(())
+            progress.advance(items.len() as u64);
+            prepare(items, &mut report, progress, on_skip)
+        }))
     });
     progress.end();
-    outcome.map(|()| report)
+    outcome.map(|value| (value, report))
 }
 
 /// Adds papers to a collection.
@@ -111,18 +132,18 @@ pub fn require_papers(inputs: &[Input], report: &AddReport) -> Result<()> {
 }
 
 /// Runs the readers on a thread of their own and hands their items over in batches.
-fn with_reader(
+fn with_reader<T>(
     inputs: &[Input],
     options: &ingest::Options,
-    consume: impl FnOnce(Receiver<Vec<Item>>) -> Result<()>,
-) -> Result<()> {
+    consume: impl FnOnce(Receiver<Vec<Item>>) -> Result<T>,
+) -> Result<T> {
     let (sender, receiver) = sync_channel(BATCHES_AHEAD);
     thread::scope(|scope| {
         let reader = scope.spawn(move || read_into(inputs, options, &sender));
         let consumed = consume(receiver);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // Where consuming failed, the reader only noticed that nobody listens any more.
-        consumed.and(read)
+        consumed.and_then(|value| read.map(|()| value))
     })
 }
 
@@ -146,28 +167,39 @@ fn prepare(
     progress: &dyn Progress,
     on_skip: &mut OnSkip<'_>,
 ) -> Result<Vec<Paper>> {
-    let prepared: Vec<Result<Paper, Item>> = items.into_par_iter().map(to_paper).collect();
+    let prepared: Vec<Prepared> = items.into_par_iter().map(to_paper).collect();
     let mut papers = Vec::with_capacity(prepared.len());
     for item in prepared {
         match item {
-            Ok(paper) => papers.push(paper),
-            Err(Item::Skipped(skip)) => {
-                report.skipped += 1;
-                on_skip(&skip)?;
-            }
-            Err(Item::Note(note)) => progress.warn(&note.to_string()),
-            Err(Item::Record(_)) => {}
+            Prepared::Paper(paper) => papers.push(*paper),
+            Prepared::Other(item) => match *item {
+                Item::Skipped(skip) => {
+                    report.skipped += 1;
+                    on_skip(&skip)?;
+                }
+                Item::Note(note) => progress.warn(&note.to_string()),
+                Item::Record(_) => {}
+            },
         }
     }
     report.records += papers.len();
     Ok(papers)
 }
 
-fn to_paper(item: Item) -> Result<Paper, Item> {
-    let Item::Record(mut draft) = item else { return Err(item) };
+/// A paper, or the item that is none.
+enum Prepared {
+    Paper(Box<Paper>),
+    Other(Box<Item>),
+}
+
+fn to_paper(item: Item) -> Prepared {
+    let Item::Record(mut draft) = item else { return Prepared::Other(Box::new(item)) };
     clean::clean(&mut draft);
     let place = draft.provenance.first().cloned();
-    Paper::from_draft(draft).ok_or_else(|| Item::Skipped(no_text(place)))
+    match Paper::from_draft(draft) {
+        Some(paper) => Prepared::Paper(Box::new(paper)),
+        None => Prepared::Other(Box::new(Item::Skipped(no_text(place)))),
+    }
 }
 
 fn no_text(place: Option<Provenance>) -> Skip {
@@ -295,7 +327,8 @@ mod tests {
     fn a_draft_without_text_is_a_skip_that_says_where() {
         let provenance = vec![Provenance { file: "a.jsonl".into(), line: Some(4) }];
         let item = to_paper(Item::Record(Draft { provenance, ..Draft::default() }));
-        let Err(Item::Skipped(skip)) = item else { panic!("no skip: {item:?}") };
+        let Prepared::Other(item) = item else { panic!("a paper without text") };
+        let Item::Skipped(skip) = *item else { panic!("no skip: {item:?}") };
         assert_eq!((skip.file.as_str(), skip.line), ("a.jsonl", Some(4)));
     }
 }

@@ -1,6 +1,6 @@
 //! Vectors into themes: grouped, labelled, shown by example, and stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::export::{THEME_COLUMNS, theme_values};
 use super::headline;
-use super::themes::{Representative, Theme, ThemeFigures, ThemeTerm};
+use super::themes::{Representative, Theme, ThemeFigures, ThemeTerm, ThemeTrend};
 use crate::cluster::{self, Fit, NOISE, Settings, Sweep, SweepPoint, SweepSettings};
 use crate::error::{Error, Problem, Result};
-use crate::label::{self, Label};
+use crate::label::{self, Label, Trend};
 use crate::output::{TableWriter, ids_path, read_npy};
 use crate::paper::Paper;
 use crate::progress::{Phase, Progress};
@@ -20,6 +20,10 @@ use crate::vectors::Vectors;
 
 /// Papers that show what a theme is about.
 const REPRESENTATIVES: usize = 5;
+/// Papers whose words name the themes, all themes together, and at least of each theme: the most central ones. More
+/// cost time and change no name: what is far from the centre says little about it.
+const NAMING_PAPERS: usize = 12_000;
+const NAMING_PAPERS_OF_THEME: usize = 100;
 /// Categories that are told of a theme.
 const CATEGORIES: usize = 5;
 /// Neighbours that are told of a theme.
@@ -155,6 +159,7 @@ fn label_papers(
     progress: &dyn Progress,
 ) -> Result<Vec<Label>> {
     let theme_of: BTreeMap<RowId, u32> = rows.iter().copied().zip(fit.assignments.iter().copied()).collect();
+    let naming: BTreeSet<RowId> = central_rows(fit).into_iter().map(|row| rows[row]).collect();
     let mut labels = label::Labels::new(fit.k());
     progress.begin(Phase { doing: "labelling", units: "papers", total: Some(rows.len() as u64) });
     let read = collection.for_each_paper(|stored| {
@@ -162,7 +167,9 @@ fn label_papers(
             return Err(Error::Interrupted);
         }
         if let Some(theme) = theme_of.get(&stored.row).filter(|theme| **theme != NOISE) {
-            labels.add(*theme as usize, &stored.paper.title, &stored.paper.abstract_text);
+            if naming.contains(&stored.row) {
+                labels.add(*theme as usize, &stored.paper.title, &stored.paper.abstract_text);
+            }
             told.add(*theme as usize, &stored.paper);
         }
         progress.advance(1);
@@ -171,6 +178,20 @@ fn label_papers(
     let labels = read.map(|()| labels.finish());
     progress.end();
     labels
+}
+
+/// The rows nearest the centre of each theme, of which names are made.
+fn central_rows(fit: &Fit) -> Vec<usize> {
+    let of_each = (NAMING_PAPERS / fit.k().max(1)).max(NAMING_PAPERS_OF_THEME);
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); fit.k()];
+    for (row, theme) in fit.assignments.iter().enumerate().filter(|(_, theme)| **theme != NOISE) {
+        members[*theme as usize].push(row);
+    }
+    for rows in &mut members {
+        rows.sort_by(|one, other| fit.similarity[*other].total_cmp(&fit.similarity[*one]).then(one.cmp(other)));
+        rows.truncate(of_each);
+    }
+    members.concat()
 }
 
 fn themes_of(
@@ -195,7 +216,7 @@ fn themes_of(
                     title: headline(&stored.paper),
                 })
                 .collect(),
-            trend: label::trend(&years).map(|trend| trend.to_string()),
+            trend: label::trend(&years).map(theme_trend),
             years,
             categories: most_frequent(categories),
             nearest: nearest_themes(fit, theme),
@@ -210,6 +231,10 @@ fn representatives(fit: &Fit, vectors: &Vectors, theme: usize) -> Vec<usize> {
     let members: Vec<usize> =
         fit.assignments.iter().enumerate().filter(|(_, of)| **of as usize == theme).map(|(row, _)| row).collect();
     label::representatives(vectors, &members, fit.centroids.row(theme), REPRESENTATIVES)
+}
+
+fn theme_trend(trend: Trend) -> ThemeTrend {
+    ThemeTrend { direction: trend.direction.to_string(), from: trend.from, to: trend.to }
 }
 
 fn cohesion(fit: &Fit, theme: usize) -> f32 {
@@ -301,11 +326,8 @@ fn store(
     fit: &Fit,
     report: &ClusterReport,
 ) -> Result<()> {
-    let clustering = ClusteringRecord {
-        model,
-        settings: report.settings.to_string(),
-        figures: report.figures.to_string(),
-    };
+    let clustering =
+        ClusteringRecord { model, settings: report.settings.to_string(), figures: report.figures.to_string() };
     let record = |theme: &Theme| ThemeRecord {
         number: theme.theme,
         name: theme.name.clone(),

@@ -1,5 +1,6 @@
 //! What this machine, this build and a collection can do, and what is wrong with them.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Serialize;
@@ -51,7 +52,7 @@ impl Finding {
     }
 
     fn of_error(about: &str, error: &Error) -> Self {
-        Self::bad(about, error.to_string(), error.hint().map(|hint| hint.into_owned()))
+        Self::bad(about, error.to_string(), error.hint().map(Cow::into_owned))
     }
 }
 
@@ -91,7 +92,9 @@ fn device() -> Finding {
 fn default_model(progress: &dyn Progress) -> Finding {
     let loaded = model::load_encoder(&ModelChoice::default(), progress);
     match loaded.and_then(|encoder| encoder.self_test().map(|()| encoder.record())) {
-        Ok(record) => Finding::good("model", format!("{} is sound, {} numbers a vector", record.name, record.dimensions)),
+        Ok(record) => {
+            Finding::good("model", format!("{} is sound, {} numbers a vector", record.name, record.dimensions))
+        }
         Err(error) => Finding::of_error("model", &error),
     }
 }
@@ -133,17 +136,16 @@ fn vectors(collection: &Collection, key: ModelKey, record: &ModelRecord) -> Resu
         Finding::good("vectors", format!("every paper has one of {name}"))
     } else {
         let missing = papers.saturating_sub(vectors);
-        Finding::note("vectors", format!("{missing} papers have none of {name}"), "run `thematic embed` on the collection")
+        Finding::note(
+            "vectors",
+            format!("{missing} papers have none of {name}"),
+            "run `thematic embed` on the collection",
+        )
     })
 }
 
 /// Holds the hash that each vector records against the text its paper has now.
-fn texts(
-    collection: &Collection,
-    key: ModelKey,
-    record: &ModelRecord,
-    progress: &dyn Progress,
-) -> Result<Finding> {
+fn texts(collection: &Collection, key: ModelKey, record: &ModelRecord, progress: &dyn Progress) -> Result<Finding> {
     let choice = ModelChoice { model: Some(record.source.clone()), offline: true, ..ModelChoice::default() };
     let encoder = match model::load_encoder(&choice, progress) {
         Ok(encoder) => encoder,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::add::{OnSkip, read_papers, require_papers};
+use super::add::{OnSkip, require_papers, with_papers};
 use super::model::PaperEncoder;
 use crate::encode::{Finished, Kind, Order, Summary};
 use crate::error::{Error, Result};
@@ -104,15 +104,18 @@ pub fn embed_to_file(
 ) -> Result<EmbedReport> {
     let mut report = EmbedReport::new(encoder);
     let mut writer = VectorWriter::create(path, report.dimensions)?;
-    let read = read_papers(inputs, options, progress, on_skip, |papers| {
-        let texts = papers.iter().map(|paper| Ok((paper.id.clone(), encoder.text_of(paper))));
-        let write = |batch: Finished<PaperId>| {
-            let mut rows = batch.keys.iter().zip(batch.vectors.rows());
-            rows.try_for_each(|(id, vector)| writer.write(id.as_str(), vector))
-        };
-        report.count(encoder.encoder.encode_stream(texts, Kind::Document, Order::AsGiven, write, &Silent)?);
-        Ok(())
+    let write = |batch: Finished<PaperId>| {
+        let mut rows = batch.keys.iter().zip(batch.vectors.rows());
+        rows.try_for_each(|(id, vector)| writer.write(id.as_str(), vector))
+    };
+    let (summary, read) = with_papers(inputs, options, "embedding", progress, on_skip, |batches| {
+        let texts = batches.flat_map(|papers| match papers {
+            Ok(papers) => papers.into_iter().map(|paper| Ok((paper.id.clone(), encoder.text_of(&paper)))).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        encoder.encoder.encode_stream(texts, Kind::Document, Order::AsGiven, write, &Silent)
     })?;
+    report.count(summary);
     require_papers(inputs, &read)?;
     writer.finish()?;
     Ok(EmbedReport { papers: read.records, skipped: read.skipped, ..report })

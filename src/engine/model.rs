@@ -96,11 +96,8 @@ impl PaperEncoder {
 /// [`Error::Model`] and [`Error::Device`] where it cannot be had or run.
 pub fn load_encoder(choice: &ModelChoice, progress: &dyn Progress) -> Result<PaperEncoder> {
     let environment = Settings::from_environment();
-    let settings = Settings {
-        offline: choice.offline || environment.offline,
-        revision: choice.revision.clone(),
-        ..environment
-    };
+    let settings =
+        Settings { offline: choice.offline || environment.offline, revision: choice.revision.clone(), ..environment };
     let name = choice.model.as_deref().filter(|name| *name != DEFAULT_NAME);
     let folder = models::resolve(name, &settings, progress)?;
     Ok(PaperEncoder { encoder: Encoder::load(&folder, &options(choice))?, template: folder.text })

@@ -164,12 +164,7 @@ pub(super) fn filter_mask(
     Ok(Some(mask))
 }
 
-fn chosen(
-    rows: &CollectionRows,
-    preference: &Preference,
-    allowed: &Allowed,
-    request: &Request,
-) -> Result<Vec<Hit>> {
+fn chosen(rows: &CollectionRows, preference: &Preference, allowed: &Allowed, request: &Request) -> Result<Vec<Hit>> {
     let spread = request.diversity > 0.0;
     let wanted = if spread { request.limit.saturating_mul(CANDIDATES_PER_RESULT) } else { request.limit };
     let mut hits = best(rows, preference, allowed, wanted.min(rows.len()))?;

@@ -43,15 +43,26 @@ pub struct ThemeFigures {
     /// Papers per year.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub years: BTreeMap<u16, usize>,
-    /// `rising`, `steady` or `falling`, where the years tell.
+    /// Whether it grows, where the years tell.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub trend: Option<String>,
+    pub trend: Option<ThemeTrend>,
     /// The most frequent categories and how many papers have them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub categories: Vec<(String, usize)>,
     /// The themes nearest to it, nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub nearest: Vec<u32>,
+}
+
+/// Whether a theme grows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThemeTrend {
+    /// `rising`, `steady` or `falling`.
+    pub direction: String,
+    /// The first year that counts.
+    pub from: u16,
+    /// The last year with a paper.
+    pub to: u16,
 }
 
 /// A paper that shows what a theme is about.

@@ -8,6 +8,7 @@
 mod draft;
 mod index;
 mod keys;
+mod mend;
 mod parts;
 mod values;
 
@@ -50,7 +51,7 @@ fn map(place: Place<'_>, piece: Piece<'_>, items: &mut Vec<Item>) {
     let object = match object(place, piece) {
         Ok(Some(object)) => object,
         Ok(None) => return items.push(batch::item(place, piece, sentence(piece))),
-        Err(reason) => return retry(place, piece, &reason, items),
+        Err(reason) => return retry(place, piece, reason, items),
     };
     if object.is_envelope() {
         return expand(place, piece, items);
@@ -71,14 +72,13 @@ fn record_text(piece: Piece<'_>) -> &str {
     piece.text.trim().trim_end_matches(',')
 }
 
-/// Some exports break lines inside strings, which JSON forbids: read them as spaces before giving up.
-fn retry(place: Place<'_>, piece: Piece<'_>, reason: &str, items: &mut Vec<Item>) {
-    let is_control = |c: char| c.is_ascii_control();
-    let spaced = record_text(piece).replace(is_control, " ");
-    let second = Piece { line: piece.line, text: &spaced };
-    let outcome = match object(place, second) {
-        Ok(Some(object)) if piece.text.contains(is_control) => draft::draft(&object),
-        _ => Err(reason.to_owned()),
+/// Reads a refused record once more with what is commonly wrong mended; the reason stays that of the first refusal.
+fn retry(place: Place<'_>, piece: Piece<'_>, reason: String, items: &mut Vec<Item>) {
+    let mended = mend::mended(record_text(piece));
+    let second = mended.as_deref().map(|text| object(place, Piece { line: piece.line, text }));
+    let outcome = match second {
+        Some(Ok(Some(object))) => draft::draft(&object),
+        _ => Err(reason),
     };
     items.push(batch::item(place, piece, outcome));
 }

@@ -28,7 +28,7 @@ const NAMES: &[(Field, &[&str])] = &[
     (Field::Pmid, &["pmid", "pubmed id"]),
     (Field::Title, &["title", "article title", "document title", "paper title", "display name", "primary title"]),
     (Field::Abstract, &["abstract", "abstract note", "abstract text", "summary", "description"]),
-    (Field::Text, &["text", "content"]),
+    (Field::Text, &["text"]),
     (Field::Names, &["author full names", "author(s)"]),
     (Field::Authors, &["authors", "author", "author/s", "creators", "creator"]),
     (Field::Date, &["date", "publication date", "date published", "published", "published date", "online date"]),

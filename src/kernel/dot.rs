@@ -68,13 +68,7 @@ pub(super) fn dot_with<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
         }
     }
     for ((a, b), sum) in a_rest.chunks(S::LANES).zip(b_rest.chunks(S::LANES)).zip(&mut sums) {
-        *sum = simd.mul_add(load_up_to(simd, a), load_up_to(simd, b), *sum);
+        *sum = simd.mul_add(simd.load_up_to(a), simd.load_up_to(b), *sum);
     }
     simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
-}
-
-/// A slice of at most a vector's length.
-#[inline(always)]
-fn load_up_to<S: Simd>(simd: S, from: &[f32]) -> S::F32 {
-    if from.len() == S::LANES { simd.load(from) } else { simd.load_partial(from) }
 }

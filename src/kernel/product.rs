@@ -6,9 +6,10 @@
 
 #![expect(unsafe_code, reason = "the inner loop reads by pointer")]
 
-use super::Isa;
 use super::buffer::Buffer;
+use super::nearest::Coarse;
 use super::simd::{Kernel, Simd};
+use super::{Isa, Level};
 
 /// Rows that meet a panel before the next panel is fetched: few enough to stay in the second cache, and a multiple of
 /// the rows of a tile in every instruction set.
@@ -27,28 +28,62 @@ pub struct PackedMatrix {
     dim: usize,
     /// Panels of two vectors of columns (the last one may have one), within a panel one dimension after the other.
     numbers: Buffer<f32>,
+    /// What [`super::nearest()`] reads first, where there are matrix tiles.
+    coarse: Option<Coarse>,
+}
+
+impl Default for PackedMatrix {
+    fn default() -> Self {
+        Self { isa: Isa::PORTABLE, len: 0, dim: 0, numbers: Buffer::default(), coarse: None }
+    }
 }
 
 impl PackedMatrix {
     /// Packs rows of `dim` numbers.
     pub fn pack(isa: Isa, rows: &[f32], dim: usize) -> Self {
         assert!(dim > 0 && rows.len().is_multiple_of(dim), "not a whole number of rows");
-        let len = rows.len() / dim;
-        let mut packed = Self { isa, len, dim, numbers: Buffer::zeroed(0) };
-        packed.numbers.resize(packed.padded_len() * dim);
-        for column in 0..packed.padded_len().div_ceil(packed.panel_width()) {
-            packed.fill_panel(column * packed.panel_width(), rows);
+        let mut packed = Self::default();
+        packed.reshape(isa, rows.len() / dim, dim);
+        for (row, numbers) in rows.chunks_exact(dim).enumerate() {
+            packed.set_row(row, numbers);
         }
+        packed.coarse = (isa.level() == Level::AmxBf16).then(|| Coarse::pack(rows, dim));
         packed
     }
 
-    fn fill_panel(&mut self, first: usize, rows: &[f32]) {
-        let (dim, width) = (self.dim, self.panel_width().min(self.padded_len() - first));
-        let panel = &mut self.numbers[first * dim..][..width * dim];
-        for (column, row) in rows.chunks_exact(dim).skip(first).take(width).enumerate() {
-            for (at, &number) in row.iter().enumerate() {
-                panel[at * width + column] = number;
-            }
+    /// The same rows for a first look in bf16.
+    pub(super) fn coarse(&self) -> Option<&Coarse> {
+        self.coarse.as_ref()
+    }
+
+    /// Takes another shape. Rows are unspecified until set; the padding is zero.
+    pub(super) fn reshape(&mut self, isa: Isa, len: usize, dim: usize) {
+        (self.isa, self.len, self.dim) = (isa, len, dim);
+        self.numbers.resize(self.padded_len() * dim);
+        let padded = self.place(len - len % isa.lanes(), 0).0;
+        self.numbers.get_mut(padded..).unwrap_or_default().fill(0.0);
+    }
+
+    /// Where number `at` of `row` lies, and how far apart the numbers of a row are.
+    fn place(&self, row: usize, at: usize) -> (usize, usize) {
+        let first = row - row % self.panel_width();
+        let width = self.panel_width().min(self.padded_len() - first);
+        (first * self.dim + at * width + row % self.panel_width(), width)
+    }
+
+    /// Sets packed row `row`.
+    pub(super) fn set_row(&mut self, row: usize, numbers: &[f32]) {
+        let (start, step) = self.place(row, 0);
+        let places = self.numbers[start..].iter_mut().step_by(step);
+        places.zip(numbers).for_each(|(place, &number)| *place = number);
+    }
+
+    /// Sets number `at` of every packed row.
+    pub(super) fn set_column(&mut self, at: usize, numbers: &[f32]) {
+        let panel_width = self.panel_width();
+        for (panel, numbers) in numbers.chunks(panel_width).enumerate() {
+            let start = self.place(panel * panel_width, at).0;
+            self.numbers[start..start + numbers.len()].copy_from_slice(numbers);
         }
     }
 
@@ -106,14 +141,15 @@ impl Kernel for Scores<'_> {
         }
         let blocks = self.rows.chunks(BLOCK_ROWS * self.packed.dim);
         for (rows, out) in blocks.zip(self.out.chunks_mut(BLOCK_ROWS * width)) {
-            multiply::<S, ROWS, _>(simd, rows, self.packed, &mut Copy { out, width });
+            multiply::<S, ROWS, _>(simd, rows, self.packed, 0, &mut Copy { out, width });
         }
     }
 }
 
-struct Copy<'a> {
-    out: &'a mut [f32],
-    width: usize,
+/// Writes the sums as they are, row-major.
+pub(super) struct Copy<'a> {
+    pub(super) out: &'a mut [f32],
+    pub(super) width: usize,
 }
 
 impl<S: Simd> TileUser<S> for Copy<'_> {
@@ -128,7 +164,7 @@ impl<S: Simd> TileUser<S> for Copy<'_> {
         for (row, sums) in (row..).zip(sums) {
             let out = &mut self.out[row * self.width..(row + 1) * self.width];
             for (&sum, out) in sums.iter().zip(out[column..].chunks_mut(S::LANES)) {
-                if out.len() == S::LANES { simd.store(sum, out) } else { simd.store_partial(sum, out) }
+                simd.store_up_to(sum, out);
             }
         }
     }
@@ -146,23 +182,31 @@ pub(super) trait TileUser<S: Simd> {
     );
 }
 
-/// Gives `user` every tile of `rows * packed^T`: panel after panel, in each the rows in order.
+/// Gives `user` every tile of `rows * packed^T`: panel after panel, in each the rows in order, counted from `first_row`.
 #[inline(always)]
 pub(super) fn multiply<S: Simd, const ROWS: usize, U: TileUser<S>>(
     simd: S,
     rows: &[f32],
     packed: &PackedMatrix,
+    first_row: usize,
     user: &mut U,
 ) {
     assert_eq!(packed.isa.lanes(), S::LANES, "packed for another instruction set");
     for column in (0..packed.len).step_by(2 * S::LANES) {
-        let panel = &packed.numbers[column * packed.dim..];
+        let panel = Panel { numbers: &packed.numbers[column * packed.dim..], dim: packed.dim, column };
         if packed.padded_len() - column > S::LANES {
-            panel_product::<S, ROWS, 2, U>(simd, rows, packed.dim, panel, column, user);
+            panel_product::<S, ROWS, 2, U>(simd, rows, &panel, first_row, user);
         } else {
-            panel_product::<S, ROWS, 1, U>(simd, rows, packed.dim, panel, column, user);
+            panel_product::<S, ROWS, 1, U>(simd, rows, &panel, first_row, user);
         }
     }
+}
+
+/// One or two vectors of columns.
+struct Panel<'a> {
+    numbers: &'a [f32],
+    dim: usize,
+    column: usize,
 }
 
 /// Full tiles, then tiles of four rows (just enough sums to keep two units busy), then single rows.
@@ -170,23 +214,26 @@ pub(super) fn multiply<S: Simd, const ROWS: usize, U: TileUser<S>>(
 fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S>>(
     simd: S,
     rows: &[f32],
-    dim: usize,
-    panel: &[f32],
-    column: usize,
+    panel: &Panel<'_>,
+    first_row: usize,
     user: &mut U,
 ) {
+    let &Panel { numbers, dim, column } = panel;
     let n_rows = rows.len() / dim;
     let mut row = 0;
     while n_rows - row >= ROWS {
-        user.take(simd, row, column, &tile::<S, ROWS, VECTORS>(simd, &rows[row * dim..], dim, panel));
+        let sums = tile::<S, ROWS, VECTORS>(simd, &rows[row * dim..], dim, numbers);
+        user.take(simd, first_row + row, column, &sums);
         row += ROWS;
     }
     while ROWS > 4 && n_rows - row >= 4 {
-        user.take(simd, row, column, &tile::<S, 4, VECTORS>(simd, &rows[row * dim..], dim, panel));
+        let sums = tile::<S, 4, VECTORS>(simd, &rows[row * dim..], dim, numbers);
+        user.take(simd, first_row + row, column, &sums);
         row += 4;
     }
     for row in row..n_rows {
-        user.take(simd, row, column, &tile::<S, 1, VECTORS>(simd, &rows[row * dim..], dim, panel));
+        let sums = tile::<S, 1, VECTORS>(simd, &rows[row * dim..], dim, numbers);
+        user.take(simd, first_row + row, column, &sums);
     }
 }
 
@@ -205,9 +252,11 @@ pub(super) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
         for vector in 0..VECTORS {
             simd.prefetch(panel.wrapping_add(((at + PREFETCH_STEPS) * VECTORS + vector) * S::LANES));
         }
-        // SAFETY: `at` is below `dim`, so this vector ends at or before the end of the panel, asserted above.
-        let columns: [S::F32; VECTORS] =
-            std::array::from_fn(|v| unsafe { simd.load_pointer(panel.add((at * VECTORS + v) * S::LANES)) });
+        let mut columns = [simd.splat(0.0); VECTORS];
+        for (vector, column) in columns.iter_mut().enumerate() {
+            // SAFETY: `at` is below `dim`, so this vector ends at or before the end of the panel, asserted above.
+            *column = unsafe { simd.load_pointer(panel.add((at * VECTORS + vector) * S::LANES)) };
+        }
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `row` is below `ROWS` and `at` below `dim`: within the rows, asserted above.
             let number = simd.splat(unsafe { *rows.add(row * dim + at) });

@@ -2,7 +2,8 @@
 //!
 //! A value of a type that implements [`Simd`] is the proof that its instructions run here: only [`Isa::run`] makes one,
 //! from a detected [`Isa`]. That is why the arithmetic below is safe. Kernels and everything they call must be
-//! `#[inline(always)]`: only then is the code compiled with the instructions that [`Isa::run`] turns on.
+//! `#[inline(always)]`: only then is the code compiled with the instructions that [`Isa::run`] turns on. A closure cannot
+//! be told so, and one that the compiler leaves alone makes a kernel a hundred times slower: write loops.
 
 #![expect(unsafe_code, reason = "entering a function compiled for an instruction set is unsafe")]
 
@@ -34,6 +35,8 @@ pub(super) trait Kernel {
 pub(super) trait Simd: Copy {
     /// A vector of [`Self::LANES`] numbers.
     type F32: Copy;
+    /// Two bf16 per lane.
+    type Pairs: Copy;
     /// One truth value per lane.
     type Mask: Copy;
     /// Numbers in a vector.
@@ -45,15 +48,31 @@ pub(super) trait Simd: Copy {
     fn load(self, from: &[f32]) -> Self::F32;
     /// The whole of a slice shorter than a vector, then zeros.
     fn load_partial(self, from: &[f32]) -> Self::F32;
+    /// A slice of at most a vector's length, then zeros.
+    #[inline(always)]
+    fn load_up_to(self, from: &[f32]) -> Self::F32 {
+        if from.len() >= Self::LANES { self.load(from) } else { self.load_partial(from) }
+    }
     fn store(self, vector: Self::F32, to: &mut [f32]);
     /// Fills a slice that is shorter than a vector.
     fn store_partial(self, vector: Self::F32, to: &mut [f32]);
+    /// Fills a slice of at most a vector's length.
+    #[inline(always)]
+    fn store_up_to(self, vector: Self::F32, to: &mut [f32]) {
+        if to.len() >= Self::LANES { self.store(vector, to) } else { self.store_partial(vector, to) }
+    }
     /// # Safety
     /// `from` must be valid for reading a whole vector.
     unsafe fn load_pointer(self, from: *const f32) -> Self::F32;
     /// Asks for the line at `from`, which need not be valid, to be brought to the first cache.
     fn prefetch(self, from: *const f32);
     fn load_bf16(self, from: &[bf16]) -> Self::F32;
+    /// Two numbers for each lane, one after the other.
+    fn load_pairs(self, from: &[bf16]) -> Self::Pairs;
+    /// Two numbers, the same for each lane.
+    fn splat_pair(self, from: &[bf16]) -> Self::Pairs;
+    /// In each lane `sum` and the products of both numbers; in what order they are added and rounded is left open.
+    fn add_products(self, sum: Self::F32, a: Self::Pairs, b: Self::Pairs) -> Self::F32;
     /// Rounds to nearest, ties to even. Denormal results may become zero.
     fn store_bf16(self, vector: Self::F32, to: &mut [bf16]);
 
@@ -76,6 +95,13 @@ pub(super) trait Simd: Copy {
     fn bits(self, mask: Self::Mask) -> u32;
     fn sum(self, vector: Self::F32) -> f32;
     fn largest(self, vector: Self::F32) -> f32;
+}
+
+/// The first two numbers of a slice, as they lie in memory.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn pair_bits(from: &[bf16]) -> i32 {
+    (u32::from(from[0].to_bits()) | u32::from(from[1].to_bits()) << 16) as i32
 }
 
 impl Isa {

@@ -9,6 +9,11 @@ use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::marker::PhantomData;
 
+use half::bf16;
+
+use super::operand::{SIDE, STEP};
+use super::simd::Simd;
+use super::square::{Meanwhile, Square, Unit};
 use super::{Isa, Level};
 
 /// Rows of a tile.
@@ -85,7 +90,7 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// Configures the tiles of this thread; none where `isa` has no tiles.
+    /// Configures the tiles of this thread, a matter of nanoseconds; none where `isa` has no tiles.
     pub(super) fn configure(isa: Isa) -> Option<Self> {
         if isa.level() < Level::AmxBf16 {
             return None;
@@ -100,9 +105,113 @@ impl Tiles {
     }
 }
 
+/// A square of 32 by 32 sums lives in tiles 0 to 3, as `[[0, 1], [2, 3]]`; 4 and 5 take rows, 6 and 7 columns.
+impl Tiles {
+    /// Sets the square of sums to zero.
+    #[inline(always)]
+    pub(super) fn clear(&self) {
+        // SAFETY: the guard proves that tiles are configured.
+        unsafe {
+            asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nomem, nostack));
+        }
+    }
+
+    /// Adds the products of 32 rows and 32 columns over 32 inputs.
+    ///
+    /// # Safety
+    /// Both pointers must be valid for reading 1024 numbers.
+    #[inline(always)]
+    pub(super) unsafe fn add_step(&self, rows: *const bf16, columns: *const bf16) {
+        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; each load reads 1024 bytes, two loads a
+        // pointer, which the caller vouches for.
+        unsafe {
+            asm!(
+                "tileloadd tmm4, [{rows} + {stride}]",
+                "tileloadd tmm6, [{columns} + {stride}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{columns} + {stride} + 1024]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{rows} + {stride} + 1024]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                rows = in(reg) rows,
+                columns = in(reg) columns,
+                stride = in(reg) TILE_ROW_BYTES,
+                options(nostack, readonly),
+            );
+        }
+    }
+
+    /// As [`Self::add_step`], for the first sixteen rows of the square only.
+    ///
+    /// # Safety
+    /// `rows` must be valid for reading 512 numbers, `columns` for 1024.
+    #[inline(always)]
+    pub(super) unsafe fn add_upper_step(&self, rows: *const bf16, columns: *const bf16) {
+        // SAFETY: as in `add_step`.
+        unsafe {
+            asm!(
+                "tileloadd tmm4, [{rows} + {stride}]",
+                "tileloadd tmm6, [{columns} + {stride}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{columns} + {stride} + 1024]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                rows = in(reg) rows,
+                columns = in(reg) columns,
+                stride = in(reg) TILE_ROW_BYTES,
+                options(nostack, readonly),
+            );
+        }
+    }
+
+    /// Writes the square of sums.
+    #[inline(always)]
+    pub(super) fn store(&self, sums: &mut [[f32; SIDE]; SIDE]) {
+        // SAFETY: the guard proves configured tiles; rows of the square are 128 bytes apart, and the four tiles begin
+        // at its corners, at 0, 64, 16 * 128 and 16 * 128 + 64 bytes.
+        unsafe {
+            asm!(
+                "tilestored [{sums} + {stride}], tmm0",
+                "tilestored [{sums} + {stride} + 64], tmm1",
+                "tilestored [{sums} + {stride} + 2048], tmm2",
+                "tilestored [{sums} + {stride} + 2112], tmm3",
+                sums = in(reg) sums.as_mut_ptr(),
+                stride = in(reg) SIDE * size_of::<f32>(),
+                options(nostack),
+            );
+        }
+    }
+}
+
 impl Drop for Tiles {
     fn drop(&mut self) {
         // SAFETY: the guard was made by `configure`, so the instruction exists.
         unsafe { asm!("tilerelease", options(nomem, nostack)) };
+    }
+}
+
+impl Unit for Tiles {
+    #[inline(always)]
+    fn square<S: Simd>(
+        &self,
+        simd: S,
+        rows: &[bf16],
+        columns: &[bf16],
+        n_rows: usize,
+        sums: &mut Square,
+        meanwhile: &mut impl Meanwhile,
+    ) {
+        assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
+        let n_steps = rows.len() / STEP;
+        self.clear();
+        for step in 0..n_steps {
+            // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `step` is below that.
+            unsafe {
+                let (rows, columns) = (rows.as_ptr().add(step * STEP), columns.as_ptr().add(step * STEP));
+                if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) }
+            }
+            meanwhile.share(simd);
+        }
+        self.store(&mut sums.0);
     }
 }

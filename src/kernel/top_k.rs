@@ -123,10 +123,10 @@ impl Kernel for ScanMany<'_> {
         for (gate, best) in gates.iter_mut().zip(&*self.best) {
             *gate = best.gate();
         }
-        let mut offer = Offer { best: self.best, gates, first_index: self.first_index };
-        for block in self.rows.chunks(product::BLOCK_ROWS * self.queries.dim()) {
-            product::multiply::<S, ROWS, _>(simd, block, self.queries, &mut offer);
-            offer.first_index += block.len() / self.queries.dim();
+        let mut offer = Offer { best: self.best, gates };
+        for (block, rows) in self.rows.chunks(product::BLOCK_ROWS * self.queries.dim()).enumerate() {
+            let first_index = self.first_index + block * product::BLOCK_ROWS;
+            product::multiply::<S, ROWS, _>(simd, rows, self.queries, first_index, &mut offer);
         }
     }
 }
@@ -135,7 +135,6 @@ struct Offer<'a> {
     best: &'a mut [TopK],
     /// One for each query; those of padding are never passed.
     gates: Vec<f32>,
-    first_index: usize,
 }
 
 impl<S: Simd> TileUser<S> for Offer<'_> {
@@ -154,7 +153,7 @@ impl<S: Simd> TileUser<S> for Offer<'_> {
                 if passed != 0 {
                     let mut scores = [0.0; 16];
                     simd.store(sum, &mut scores);
-                    self.push(passed, &scores, self.first_index + row + tile_row, column);
+                    self.push(passed, &scores, row + tile_row, column);
                 }
             }
         }

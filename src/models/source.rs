@@ -100,8 +100,9 @@ pub(super) fn fingerprint(files: &Files) -> String {
         if bytes.len() <= SAMPLED_PIECES * PIECE {
             hasher.update(&***bytes);
         } else {
-            let stride = (bytes.len() - PIECE) / (SAMPLED_PIECES - 1);
-            (0..SAMPLED_PIECES).for_each(|piece| hasher.update(&bytes[piece * stride..][..PIECE]));
+            // The first piece begins the file and the last one ends it.
+            let start = |piece: usize| piece * (bytes.len() - PIECE) / (SAMPLED_PIECES - 1);
+            (0..SAMPLED_PIECES).for_each(|piece| hasher.update(&bytes[start(piece)..][..PIECE]));
         }
     }
     hasher.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()

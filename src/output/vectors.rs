@@ -47,7 +47,7 @@ pub struct VectorWriter {
 #[derive(Debug)]
 enum Sink {
     Npy { vectors: NpyWriter, ids: IdList },
-    Parquet(ParquetVectors),
+    Parquet(Box<ParquetVectors>),
     JsonLines(AtomicFile),
 }
 
@@ -61,7 +61,7 @@ impl VectorWriter {
             VectorFormat::Npy => {
                 Sink::Npy { vectors: NpyWriter::create(path, dim)?, ids: IdList::create(&ids_path(path))? }
             }
-            VectorFormat::Parquet => Sink::Parquet(ParquetVectors::create(path, dim)?),
+            VectorFormat::Parquet => Sink::Parquet(Box::new(ParquetVectors::create(path, dim)?)),
             VectorFormat::JsonLines => Sink::JsonLines(AtomicFile::create(path)?),
         };
         Ok(Self { sink, path: path.to_owned() })

@@ -41,12 +41,13 @@ impl Preference {
             let queries = moved_mean(likes, unlikes)?;
             return Ok(Self { queries, n_likes: 1, strategy });
         }
-        let mut queries = likes.clone();
-        if likes.is_empty() {
-            queries.clone_from(unlikes)
+        let queries = if likes.is_empty() {
+            unlikes.clone()
         } else {
-            queries.append(unlikes)?
-        }
+            let mut both = likes.clone();
+            both.append(unlikes)?;
+            both
+        };
         Ok(Self { queries, n_likes: likes.len(), strategy })
     }
 

@@ -365,14 +365,14 @@ fn scalar_fields(row: &Row<'_>) -> rusqlite::Result<Paper> {
         aliases: Vec::new(),
         title: row.get(1)?,
         abstract_text: row.get(2)?,
-        authors: from_json(row.get(7)?),
+        authors: from_json(&row.get::<_, String>(7)?),
         date: date.and_then(|date| date.parse().ok()),
         categories: Vec::new(),
         venue: row.get(4)?,
         doi: row.get(5)?,
         url: row.get(6)?,
-        keywords: from_json(row.get(8)?),
-        extra: from_json::<BTreeMap<_, _>>(row.get(9)?),
+        keywords: from_json(&row.get::<_, String>(8)?),
+        extra: from_json::<BTreeMap<_, _>>(&row.get::<_, String>(9)?),
         provenance: Vec::new(),
     })
 }
@@ -383,8 +383,8 @@ fn provenance_field(row: &Row<'_>) -> rusqlite::Result<Provenance> {
 }
 
 /// What this module wrote, this module reads; a value of another shape can only come from outside and is left out.
-fn from_json<T: serde::de::DeserializeOwned + Default>(text: String) -> T {
-    serde_json::from_str(&text).unwrap_or_default()
+fn from_json<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 fn filter_sql(filter: &Filter) -> (String, Vec<SqlValue>) {

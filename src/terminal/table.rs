@@ -9,7 +9,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const GAP: &str = "  ";
 /// The width to fit into where it cannot be asked.
 const DEFAULT_WIDTH: usize = 110;
-/// No column is cut below this.
+/// No column is cut below this, unless it says otherwise.
 const LEAST_WIDTH: usize = 12;
 
 /// Where a column's text stands.
@@ -28,24 +28,29 @@ pub struct Column {
     pub heading: &'static str,
     /// Words left, numbers right.
     pub align: Align,
-    /// Whether its text may be cut to fit the terminal.
-    pub cut: bool,
+    /// To how many characters its text may be cut to fit the terminal; `None` where it is shown whole.
+    pub least: Option<usize>,
 }
 
 impl Column {
     /// Words, shown whole.
     pub const fn words(heading: &'static str) -> Self {
-        Self { heading, align: Align::Left, cut: false }
+        Self { heading, align: Align::Left, least: None }
     }
 
     /// Words that may be cut.
     pub const fn long(heading: &'static str) -> Self {
-        Self { heading, align: Align::Left, cut: true }
+        Self { heading, align: Align::Left, least: Some(LEAST_WIDTH) }
+    }
+
+    /// Words that may be cut, but keep so many characters when others are cut.
+    pub const fn long_at_least(heading: &'static str, least: usize) -> Self {
+        Self { heading, align: Align::Left, least: Some(least) }
     }
 
     /// Numbers.
     pub const fn number(heading: &'static str) -> Self {
-        Self { heading, align: Align::Right, cut: false }
+        Self { heading, align: Align::Right, least: None }
     }
 }
 
@@ -107,7 +112,7 @@ fn fitted_widths(columns: &[Column], rows: &[Vec<Cell>], available: usize) -> Ve
     let gaps = GAP.len() * columns.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > available {
         let widest = (0..columns.len())
-            .filter(|&column| columns[column].cut && widths[column] > LEAST_WIDTH)
+            .filter(|&column| columns[column].least.is_some_and(|least| widths[column] > least))
             .max_by_key(|&column| widths[column]);
         let Some(widest) = widest else { break };
         widths[widest] -= 1;

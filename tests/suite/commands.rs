@@ -64,9 +64,10 @@ fn filters_hold() {
     let found = results(&desk.done(&["recommend", "--like", "ex-002", "--from", "2022", "-n", "50", "--json"]));
     assert!(!found.is_empty());
     assert!(found.iter().all(|result| result["date"].as_str().expect("a date") >= "2022"), "{found:?}");
-    let theme = found[0]["theme"].to_string();
-    let of_theme = results(&desk.done(&["recommend", "--like", "ex-002", "--theme", &theme, "-n", "50", "--json"]));
-    assert!(of_theme.iter().all(|result| result["theme"].to_string() == theme));
+    let theme = &found[0]["theme"];
+    let number = theme.to_string();
+    let of_theme = results(&desk.done(&["recommend", "--like", "ex-002", "--theme", &number, "-n", "50", "--json"]));
+    assert!(!of_theme.is_empty() && of_theme.iter().all(|result| result["theme"] == *theme), "{of_theme:?}");
 }
 
 #[test]

@@ -128,7 +128,10 @@ fn merging_keeps_the_fuller_fields_and_every_name() {
     let paper = merge(short.clone(), &full);
     assert_eq!(paper, merge(full, &short), "merging is symmetric");
     assert_eq!(paper.id.as_str(), "DOI:10.1000/a");
-    assert_eq!(paper.aliases.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["ARXIV:2101.00001", "p1"]);
+    assert_eq!(
+        paper.aliases.iter().map(thematic::paper::PaperId::as_str).collect::<Vec<_>>(),
+        ["ARXIV:2101.00001", "p1"]
+    );
     assert_eq!((paper.title.as_str(), paper.abstract_text.as_str()), ("Valleys that date rivers", RIVERS));
     assert_eq!(paper.authors, ["Ada Byron", "Carl Gauss"]);
     assert_eq!(paper.date, "2021-03-01".parse().ok());
@@ -213,6 +216,15 @@ fn a_template_does_not_make_everything_a_candidate() {
     assert_eq!(index.candidates(&Keys::of(&record("10.1000/7", "Report of the river survey", "", ""))), [7]);
 }
 
+#[test]
+fn a_text_under_many_titles_is_a_template() {
+    let titles =
+        ["Magnets of the ring", "Cooling the ring", "Power for the ring", "Beams in the ring", "Ring safety plan"];
+    let papers = titles.map(|title| record("", title, RIVERS, "Ada Byron|Carl Gauss"));
+    let done = dedupe(papers.to_vec());
+    assert_eq!((done.papers.len(), done.links.len()), (5, 0));
+}
+
 /// Records made of few parts, so that they often share some.
 fn some_record() -> impl Strategy<Value = Paper> {
     let ids = prop::sample::subsequence(vec!["10.1000/a", "10.1000/b", "2101.00001", "PMID:7", "1", "2"], 0..3);
@@ -271,7 +283,7 @@ proptest! {
         prop_assert_eq!(done.papers.len() + done.merged, records);
         let kept: BTreeSet<Provenance> = done.papers.iter().flat_map(|paper| paper.provenance.clone()).collect();
         prop_assert_eq!(kept, places);
-        let names: Vec<_> = done.papers.iter().flat_map(|paper| paper.ids()).collect();
+        let names: Vec<_> = done.papers.iter().flat_map(thematic::paper::Paper::ids).collect();
         let distinct: BTreeSet<_> = names.iter().collect();
         prop_assert_eq!(distinct.len(), names.len());
         prop_assert!(done.papers.is_sorted_by(|one, other| one.id < other.id));

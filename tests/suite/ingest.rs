@@ -3,6 +3,7 @@
 mod faults;
 mod formats;
 mod json;
+mod long;
 mod properties;
 
 use std::fs;

@@ -1,4 +1,9 @@
 //! All integration tests in one binary, one module per area.
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests panic to fail, say what they skip, and share helpers between modules"
+)]
 
 mod clean;
 mod cluster;
@@ -9,8 +14,10 @@ mod faults;
 mod hub;
 mod ingest;
 mod kernel;
+mod label;
 mod layers;
 mod listing;
 mod models;
 mod program;
+mod quality;
 mod tiny;

@@ -11,6 +11,7 @@ use thematic::models::{DEFAULT_MODEL, Settings, TextTemplate, check, export, fin
 use thematic::progress::Silent;
 
 use crate::hub::{Behaviour, COMMIT, Hub};
+use crate::program::Desk;
 use crate::tiny::{copy_folder, fixture, merge, offline, open};
 
 const REPOSITORY: &str = "someone/tiny-bert";
@@ -18,7 +19,7 @@ const REPOSITORY: &str = "someone/tiny-bert";
 fn refusal(folder: &Path) -> String {
     let error = resolve(folder.to_str(), &offline(), &Silent).expect_err("a folder that is not a model");
     assert_eq!(error.exit_code(), 4, "{error}");
-    let hint = error.hint().unwrap_or_else(|| panic!("no way out of: {error}")).into_owned();
+    let hint = error.hint().expect("a way out");
     format!("{error}; hint: {hint}")
 }
 
@@ -337,4 +338,25 @@ fn a_hub_that_is_not_there_is_said() {
 #[test]
 fn what_is_here_already_is_not_pulled() {
     assert_eq!(pull(DEFAULT_MODEL, &offline(), &Silent).expect_err("embedded").exit_code(), 2);
+}
+
+#[test]
+fn the_program_pulls_by_its_environment_and_then_needs_no_network() {
+    let hub = Hub::serve(REPOSITORY, files(), Behaviour { token: Some("secret"), ..Behaviour::default() });
+    let desk = Desk::new();
+    desk.write("in.jsonl", "{\"id\":\"a\",\"title\":\"Deep water\"}\n");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = desk.command(arguments);
+        command.env("HF_ENDPOINT", &hub.endpoint).env("HF_HOME", desk.path("home")).envs(variables.iter().copied());
+        command.output().expect("the program runs").status.code()
+    };
+    let embed = ["embed", "in.jsonl", "-o", "v.npy", "--model", REPOSITORY];
+    assert_eq!(run(&["models", "pull", REPOSITORY], &[]), Some(4), "no token");
+    assert_eq!(run(&embed, &[("HF_TOKEN", "secret"), ("HF_HUB_OFFLINE", "1")]), Some(4), "nothing is here yet");
+    assert_eq!(run(&["models", "pull", REPOSITORY], &[("HF_TOKEN", "secret")]), Some(0));
+    let asked = hub.requests().len();
+    assert_eq!(run(&embed, &[("HF_HUB_OFFLINE", "1")]), Some(0));
+    assert_eq!(run(&embed, &[]), Some(0), "what is cached is not asked for");
+    assert_eq!(run(&["models", "check", REPOSITORY], &[]), Some(0));
+    assert_eq!(hub.requests().len(), asked);
 }

@@ -7,32 +7,32 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A folder to work in, and the program.
-pub struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
 }
 
 impl Desk {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
         std::fs::write(&path, content).expect("a file");
         path
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).expect("a file that was written")
     }
 
     /// The program, ready to be run in the folder, with an environment that holds no setting.
-    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_thematic"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env("COLUMNS", "100");
         for (name, _) in std::env::vars_os() {
@@ -44,12 +44,12 @@ impl Desk {
         command
     }
 
-    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Said {
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Said {
         Said::new(&self.command(arguments).output().expect("the program runs"), self.folder.path())
     }
 
     /// Runs it and requires success.
-    pub fn done<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Said {
+    pub(crate) fn done<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Said {
         let said = self.run(arguments);
         assert_eq!(said.code, 0, "{said:?}");
         said
@@ -58,7 +58,7 @@ impl Desk {
 
 /// What the program said, with the folder's name taken out.
 #[derive(Debug)]
-pub struct Said {
+pub(crate) struct Said {
     pub code: i32,
     pub out: String,
     pub err: String,
@@ -74,21 +74,16 @@ impl Said {
     }
 
     /// Everything in one text, for snapshots.
-    pub fn transcript(&self) -> String {
+    pub(crate) fn transcript(&self) -> String {
         format!("exit {}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.out, self.err)
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 }
 
 /// The example papers of the repository.
-pub fn example_papers() -> PathBuf {
+pub(crate) fn example_papers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/papers.jsonl")
-}
-
-/// Whether the long tests were asked for.
-pub fn long() -> bool {
-    std::env::var_os("THEMATIC_LONG").is_some()
 }

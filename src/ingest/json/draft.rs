@@ -3,6 +3,8 @@
 //! Where sources disagree the more telling field comes first: arXiv's first version before its last update, parsed
 //! names before a string of names, full dates before years.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -42,7 +44,7 @@ fn outer(object: &Object<'_>) -> Draft {
     let url = object.get(Key::Url).and_then(parts::text).or_else(|| landing_page(object));
     Draft {
         identifiers: identifiers(object, url.as_deref()),
-        title: first_text(object, &[Key::Title, Key::DisplayName]).unwrap_or_default(),
+        title: title(object).unwrap_or_default(),
         abstract_text: abstract_text(object).unwrap_or_default(),
         authors: authors(object),
         date: date(object),
@@ -67,10 +69,17 @@ fn first_text(object: &Object<'_>, keys: &[Key]) -> Option<String> {
     keys.iter().find_map(|&key| object.get(key).and_then(parts::text))
 }
 
+fn title(object: &Object<'_>) -> Option<String> {
+    let displayed = || first_text(object, &[Key::DisplayName]).filter(|_| object.is_work());
+    first_text(object, &[Key::Title]).or_else(displayed)
+}
+
 fn abstract_text(object: &Object<'_>) -> Option<String> {
     let written = || first_text(object, &[Key::Abstract]).filter(|text| !is_absent(text));
     let rebuilt = || object.get(Key::InvertedIndex).and_then(index::text).filter(|text| !text.is_empty());
-    written().or_else(rebuilt).or_else(|| first_text(object, &[Key::Summary, Key::Text]))
+    // Half the world's files have a description; only beside a title is it a paper's.
+    let described = || first_text(object, &[Key::Summary]).filter(|_| object.get(Key::Title).is_some());
+    written().or_else(rebuilt).or_else(described).or_else(|| first_text(object, &[Key::Text]))
 }
 
 fn identifiers(object: &Object<'_>, url: Option<&str>) -> Vec<Identifier> {
@@ -104,7 +113,7 @@ fn external(value: &RawValue) -> Vec<Identifier> {
         Ok(members) => members,
         Err(_) => return Vec::new(),
     };
-    let identifier = |(kind, value): &(String, &RawValue)| {
+    let identifier = |(kind, value): &(Cow<'_, str>, &RawValue)| {
         let id = parts::text(value)?;
         match kind.to_ascii_lowercase().as_str() {
             "doi" => Identifier::from_doi(&id),

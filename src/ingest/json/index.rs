@@ -4,23 +4,24 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::ingest::json::keys::Name;
 use crate::ingest::json::parts;
 
 /// The text that an index was made of: every word at each of its positions, words of one position in the index's order.
 ///
 /// Also takes an index that was written as a string, and the older form `{"IndexLength", "InvertedIndex"}`.
 pub(super) fn text(value: &RawValue) -> Option<String> {
+    if let Ok(index) = serde_json::from_str::<Index<'_>>(value.get()) {
+        return Some(index.text());
+    }
     if value.get().starts_with('"') {
         let inner = parts::string(value.get())?;
         return serde_json::from_str::<Index<'_>>(&inner).ok().map(Index::text);
     }
-    if let Some(inner) = parts::member(value, "InvertedIndex") {
-        return text(inner);
-    }
-    serde_json::from_str::<Index<'_>>(value.get()).ok().map(Index::text)
+    text(parts::member(value, "InvertedIndex")?)
 }
 
 /// Words, and the places where they stand as (position, word).
@@ -50,14 +51,43 @@ impl<'de: 'a, 'a> Deserialize<'de> for Index<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Index<'de>, A::Error> {
                 let mut index = Index { words: Vec::new(), places: Vec::new() };
-                while let Some((word, positions)) = map.next_entry::<Cow<'de, str>, Vec<u64>>()? {
-                    index.places.extend(positions.iter().map(|&position| (position, index.words.len())));
+                while let Some(Name(word)) = map.next_key()? {
+                    map.next_value_seed(Positions { word: index.words.len(), places: &mut index.places })?;
                     index.words.push(word);
                 }
                 Ok(index)
             }
         }
         deserializer.deserialize_map(IndexVisitor)
+    }
+}
+
+/// The positions of one word, put where those of all words are.
+struct Positions<'p> {
+    word: usize,
+    places: &'p mut Vec<(u64, usize)>,
+}
+
+impl<'de> DeserializeSeed<'de> for Positions<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Positions<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("positions")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut positions: A) -> Result<(), A::Error> {
+        while let Some(position) = positions.next_element()? {
+            self.places.push((position, self.word));
+        }
+        Ok(())
     }
 }
 

@@ -45,7 +45,7 @@ keys! {
     DisplayName = "display_name";
     Abstract = "abstract" | "paperAbstract" | "abstractNote" | "abstract_text" | "abstractText";
     Summary = "summary" | "description";
-    Text = "text" | "content";
+    Text = "text";
     /// OpenAlex's abstracts: each word with its positions.
     InvertedIndex = "abstract_inverted_index" | "indexed_abstract" | "IndexedAbstract";
     Tldr = "tldr";
@@ -123,8 +123,13 @@ impl<'a> Object<'a> {
 
     /// Whether it has a field that holds a title or an abstract.
     pub(super) fn has_text(&self) -> bool {
-        let keys = [Key::Title, Key::Abstract, Key::Text, Key::InvertedIndex, Key::DisplayName, Key::Summary];
-        self.first(&keys).is_some()
+        self.first(&[Key::Title, Key::Abstract, Key::Text, Key::InvertedIndex]).is_some() || self.is_work()
+    }
+
+    /// Whether it is a work of OpenAlex, whose people and places have display names too.
+    pub(super) fn is_work(&self) -> bool {
+        let id = self.get(Key::Id).map_or("", RawValue::get);
+        self.get(Key::Authorships).is_some() || id.starts_with("\"https://openalex.org/W")
     }
 }
 
@@ -204,7 +209,7 @@ impl<'de> Visitor<'de> for Names<'_> {
 }
 
 /// A name, borrowed where it has no escapes, which a bare `Cow` never is.
-struct Name<'a>(Cow<'a, str>);
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, pair_bits};
 
 /// Proof of AVX2, FMA and F16C; made by [`run`] only.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,7 @@ fn first_lanes(_proof: Avx2, n: usize) -> __m256i {
 
 impl Simd for Avx2 {
     type F32 = __m256;
+    type Pairs = __m256i;
     type Mask = __m256;
     const LANES: usize = 8;
 
@@ -84,10 +85,34 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_bf16(self, from: &[bf16]) -> __m256 {
-        // SAFETY: `self` proves AVX2, and the slice taken holds the sixteen bytes read; a bf16 is the upper half of an f32.
+        // SAFETY: `self` proves AVX2, and the slice taken holds the 16 bytes read; a bf16 is the upper half of an f32.
         unsafe {
             let halves = _mm_loadu_si128(from[..8].as_ptr().cast());
             _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[bf16]) -> __m256i {
+        // SAFETY: `self` proves AVX, and the slice taken holds the 32 bytes read.
+        unsafe { _mm256_loadu_si256(from[..16].as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, from: &[bf16]) -> __m256i {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_set1_epi32(pair_bits(from)) }
+    }
+
+    #[inline(always)]
+    fn add_products(self, sum: __m256, a: __m256i, b: __m256i) -> __m256 {
+        // SAFETY: `self` proves AVX2 and FMA. A bf16 is the upper half of an f32.
+        unsafe {
+            let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            let (a_first, b_first) = (_mm256_slli_epi32::<16>(a), _mm256_slli_epi32::<16>(b));
+            let (a_second, b_second) = (_mm256_and_si256(a, upper), _mm256_and_si256(b, upper));
+            let sum = _mm256_fmadd_ps(_mm256_castsi256_ps(a_first), _mm256_castsi256_ps(b_first), sum);
+            _mm256_fmadd_ps(_mm256_castsi256_ps(a_second), _mm256_castsi256_ps(b_second), sum)
         }
     }
 

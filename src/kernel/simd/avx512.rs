@@ -7,7 +7,7 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, pair_bits};
 
 /// Proof of AVX-512 F, BW, DQ and VL, and of BF16 where `BF16` is set; made by [`run`] and [`run_bf16`] only.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,7 @@ unsafe fn to_bf16<const BF16: bool>(vector: __m512) -> __m256i {
 
 impl<const BF16: bool> Simd for Avx512<BF16> {
     type F32 = __m512;
+    type Pairs = __m512i;
     type Mask = __mmask16;
     const LANES: usize = 16;
 
@@ -112,6 +113,34 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         unsafe {
             let halves = _mm256_loadu_si256(from[..16].as_ptr().cast());
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[bf16]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F, and the slice taken holds the 64 bytes read.
+        unsafe { _mm512_loadu_si512(from[..32].as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, from: &[bf16]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_epi32(pair_bits(from)) }
+    }
+
+    #[inline(always)]
+    fn add_products(self, sum: __m512, a: __m512i, b: __m512i) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F, and BF16 where it is used; the types cast are 512 plain bits. A bf16 is the
+        // upper half of an f32.
+        unsafe {
+            if BF16 {
+                return _mm512_dpbf16_ps(sum, transmute::<__m512i, __m512bh>(a), transmute::<__m512i, __m512bh>(b));
+            }
+            let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            let (a_first, b_first) = (_mm512_slli_epi32::<16>(a), _mm512_slli_epi32::<16>(b));
+            let (a_second, b_second) = (_mm512_and_si512(a, upper), _mm512_and_si512(b, upper));
+            let sum = _mm512_fmadd_ps(_mm512_castsi512_ps(a_first), _mm512_castsi512_ps(b_first), sum);
+            _mm512_fmadd_ps(_mm512_castsi512_ps(a_second), _mm512_castsi512_ps(b_second), sum)
         }
     }
 

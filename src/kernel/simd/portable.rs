@@ -14,6 +14,7 @@ type Four = [f32; 4];
 
 impl Simd for Portable {
     type F32 = Four;
+    type Pairs = [[bf16; 2]; 4];
     type Mask = [bool; 4];
     const LANES: usize = 4;
 
@@ -59,6 +60,22 @@ impl Simd for Portable {
     #[inline(always)]
     fn load_bf16(self, from: &[bf16]) -> Four {
         [from[0].to_f32(), from[1].to_f32(), from[2].to_f32(), from[3].to_f32()]
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[bf16]) -> [[bf16; 2]; 4] {
+        from_fn(|lane| [from[2 * lane], from[2 * lane + 1]])
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, from: &[bf16]) -> [[bf16; 2]; 4] {
+        [[from[0], from[1]]; 4]
+    }
+
+    #[inline(always)]
+    fn add_products(self, sum: Four, a: [[bf16; 2]; 4], b: [[bf16; 2]; 4]) -> Four {
+        let product = |lane: usize, part: usize| a[lane][part].to_f32() * b[lane][part].to_f32();
+        from_fn(|lane| sum[lane] + product(lane, 0) + product(lane, 1))
     }
 
     #[inline(always)]
@@ -109,7 +126,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn scale_by_power(self, vector: Four, power: Four) -> Four {
-        from_fn(|lane| vector[lane] * f32::from_bits(((power[lane] as i32 + 127) as u32) << 23))
+        from_fn(|lane| vector[lane] * f32::from_bits(((power[lane] as i32).wrapping_add(127) as u32) << 23))
     }
 
     #[inline(always)]

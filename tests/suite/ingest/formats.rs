@@ -189,7 +189,7 @@ fn bibtex_keeps_latex_and_follows_references() {
         (&["cs.LG".to_owned()][..], "Costs $5 and 10\\%.")
     );
     let paper = Paper::from_draft(first.clone()).expect("a paper");
-    let aliases: Vec<&str> = paper.aliases.iter().map(|alias| alias.as_str()).collect();
+    let aliases: Vec<&str> = paper.aliases.iter().map(thematic::paper::PaperId::as_str).collect();
     assert_eq!((paper.id.as_str(), &aliases[..]), ("DOI:10.1000/a_b", &["ARXIV:2101.00001", "one"][..]));
     let waiting = &outcome.drafts[2];
     assert_eq!((waiting.venue.as_deref(), date(waiting).as_str()), (Some("Proceedings of Things"), "2019"));

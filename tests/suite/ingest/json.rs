@@ -98,7 +98,7 @@ fn check_openalex(outcome: &Outcome) {
     assert_eq!((&draft.categories[..], &draft.keywords[..]), (&["Graphs".to_owned()][..], &["Nets".to_owned()][..]));
     assert_eq!((&draft.extra["citations"], &draft.extra["retracted"]), (&5.into(), &true.into()));
     let paper = Paper::from_draft(draft.clone()).expect("a paper");
-    let aliases: Vec<&str> = paper.aliases.iter().map(|alias| alias.as_str()).collect();
+    let aliases: Vec<&str> = paper.aliases.iter().map(thematic::paper::PaperId::as_str).collect();
     assert_eq!((paper.id.as_str(), &aliases[..]), ("DOI:10.1000/w17", &["ARXIV:2001.00001", "PMID:123", "W17"][..]));
 }
 
@@ -255,6 +255,24 @@ fn line_breaks_and_half_characters_inside_strings_are_mended() {
         (outcome.only().title.as_str(), outcome.only().abstract_text.as_str()),
         ("Over lines", "A \u{FFFD}\u{FFFD}\u{FFFD} half.")
     );
+}
+
+#[test]
+fn numbers_that_are_none_are_mended() {
+    let outcome = read("a.jsonl", "{\"title\": \"One\", \"doi\": NaN, \"year\": NaN}\n");
+    assert_eq!((outcome.only().title.as_str(), outcome.only().date), ("One", None));
+}
+
+#[test]
+fn records_of_other_things_are_no_papers() {
+    let check = |json: &str| {
+        let outcome = read("a.json", json);
+        assert!(outcome.drafts.is_empty(), "{json}");
+        assert!(outcome.skips[0].reason.starts_with("no title, abstract or text among"), "{json}");
+    };
+    check(r#"{"name": "a-package", "description": "Does things.", "version": "1.0.0"}"#);
+    check(r#"{"id": "https://openalex.org/A1", "display_name": "Ada Smith", "works_count": 3}"#);
+    check(r#"{"id": "p1", "embedding": [0.1, 0.2]}"#);
 }
 
 #[test]

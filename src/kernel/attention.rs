@@ -1,0 +1,110 @@
+//! Attention within packed sequences: each token weighs the tokens of its own sequence.
+//!
+//! The scores of a block of queries of one head stay in cache. Sequences are taken one by one, so a sequence's result
+//! does not depend on what is packed beside it, bit for bit.
+
+mod half;
+mod single;
+
+use super::operand::{Operand, Precision};
+use super::{Isa, Workspace};
+
+pub(super) use scratch::Scratch;
+
+mod scratch {
+    //! What attention keeps between calls.
+
+    /// Scratch memory of both precisions; only the one in use grows.
+    #[derive(Debug, Clone, Default)]
+    pub(in crate::kernel) struct Scratch {
+        pub(super) single: super::single::Scratch,
+        pub(super) half: super::half::Scratch,
+        /// The context of one sequence, row-major.
+        pub(super) context: super::super::buffer::Buffer<f32>,
+    }
+}
+
+/// Which tokens a token attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mask {
+    /// All tokens of its sequence.
+    #[default]
+    Full,
+    /// Those at most so many places before or after it.
+    Window(usize),
+}
+
+/// Attention of one layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attention {
+    /// Number of heads.
+    pub n_heads: usize,
+    /// Numbers of a head in a query, key or value.
+    pub head_dim: usize,
+    /// What a query's products with keys are multiplied with, as a rule `1 / sqrt(head_dim)`.
+    pub scale: f32,
+    /// Which tokens a token attends to.
+    pub mask: Mask,
+}
+
+/// Computes the context of every token of the packed sequences.
+///
+/// A row of `qkv` holds the queries of all heads, then the keys, then the values; `context` takes one row of all heads
+/// for each. Sequence `s` is rows `offsets[s]..offsets[s + 1]`; offsets begin with 0 and end with the number of rows.
+pub fn attention(
+    isa: Isa,
+    settings: &Attention,
+    qkv: &Operand,
+    offsets: &[usize],
+    context: &mut Operand,
+    workspace: &mut Workspace,
+) {
+    let width = settings.n_heads * settings.head_dim;
+    assert_eq!(qkv.dim(), 3 * width, "queries, keys and values of all heads");
+    assert_eq!(qkv.precision(), context.precision(), "both operands have one precision");
+    assert!(offsets.first().is_none_or(|&first| first == 0), "offsets begin with 0");
+    assert_eq!(offsets.last().copied().unwrap_or(0), qkv.n_rows(), "offsets end with the number of rows");
+    assert!(offsets.is_sorted(), "offsets ascend");
+    context.reshape(qkv.n_rows(), width);
+    let job = Job { settings, qkv, offsets };
+    let Scratch { single, half, context: rows } = &mut workspace.attention;
+    match qkv.precision() {
+        Precision::F32 => isa.run(single::Single { isa, job, context, rows, scratch: single }),
+        Precision::Bf16 => half::attend(isa, job, context, rows, half),
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    settings: &'a Attention,
+    qkv: &'a Operand,
+    offsets: &'a [usize],
+}
+
+impl<'a> Job<'a> {
+    fn width(self) -> usize {
+        self.settings.n_heads * self.settings.head_dim
+    }
+
+    /// First row and number of rows of each sequence that has any.
+    fn sequences(self) -> impl Iterator<Item = (usize, usize)> + 'a {
+        self.offsets.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).filter(|&(_, len)| len > 0)
+    }
+
+    /// The factor that turns a product into a power of two.
+    fn scale(self) -> f32 {
+        self.settings.scale * std::f32::consts::LOG2_E
+    }
+}
+
+impl Mask {
+    /// The keys of a sequence of `len` tokens that `query` attends to.
+    #[inline(always)]
+    fn keys(self, query: usize, len: usize) -> std::ops::Range<usize> {
+        match self {
+            Self::Full => 0..len,
+            Self::Window(reach) => query.saturating_sub(reach)..len.min(query.saturating_add(reach).saturating_add(1)),
+        }
+    }
+}

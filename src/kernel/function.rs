@@ -1,0 +1,179 @@
+//! Exponential, logistic and Gaussian error functions, lane by lane.
+//!
+//! Coefficients are minimax fits; the error that each reaches in f32 is stated and tested in the suite.
+
+use super::simd::Simd;
+
+/// What is applied to each number of a product after its bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    Identity,
+    /// `x * P(X <= x)` of the normal distribution, by the error function: within 1e-6.
+    Gelu,
+    /// The approximation of GELU by a hyperbolic tangent that some models are trained with: within 1e-6.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x / (1 + exp(-x))`: within 1e-6.
+    Silu,
+}
+
+/// `2^r` in powers of `r`, for `r` of -1/2 to 1/2: relative error 2.1e-7.
+pub(super) const POWER: [f32; 6] =
+    [1.000_000_1, 0.693_146_94, 0.240_221_2, 0.055_507_135, 0.009_675_541, 0.001_327_640_8];
+
+/// As [`POWER`], with a relative error of 7.5e-5.
+pub(super) const ROUGH_POWER: [f32; 4] = [0.999_928_06, 0.693_261, 0.242_611_17, 0.055_171_34];
+
+/// What falls below this vanishes beside 1, and what is above it stays a normal number when it is weighed: denormal
+/// numbers cost a hundred cycles each and once made attention four times slower.
+const LEAST_POWER: f32 = -100.0;
+
+/// Beyond this, GELU is 0 or x within 6e-7.
+const GELU_REACH: f32 = 5.2;
+
+/// `(P(X <= x) - 1/2) / x` in powers of `2 (x / GELU_REACH)^2 - 1`.
+const GELU: [f32; 14] = [
+    0.135_949_98,
+    -0.067_743_614,
+    0.050_025_452,
+    -0.039_932_087,
+    0.031_976_66,
+    -0.024_699_315,
+    0.018_022_785,
+    -0.012_611_817,
+    0.008_405_869,
+    -0.004_568_994_5,
+    0.001_958_544_6,
+    -0.001_433_741_4,
+    0.001_208_241_7,
+    -0.000_404_141_96,
+];
+
+/// A few rows of vectors, worked on in step: one operation on all of them, then the next. Vector by vector, each waits
+/// for the one before, and the waiting instructions fill the processor's window.
+pub(super) type Group<V, const VECTORS: usize> = [[V; VECTORS]; GROUP_ROWS];
+
+/// Rows of a group.
+pub(super) const GROUP_ROWS: usize = 2;
+
+impl Activation {
+    /// Applies it to every vector of a tile: which one is asked once.
+    #[inline(always)]
+    pub(super) fn apply<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        self,
+        simd: S,
+        tile: &mut [[S::F32; VECTORS]; ROWS],
+    ) {
+        // A macro, because a closure cannot be told to be inlined.
+        macro_rules! each_group {
+            ($function:ident) => {
+                for first in (0..ROWS).step_by(GROUP_ROWS) {
+                    let mut group = [[simd.splat(0.0); VECTORS]; GROUP_ROWS];
+                    for row in 0..GROUP_ROWS.min(ROWS - first) {
+                        group[row] = tile[first + row];
+                    }
+                    $function(simd, &mut group);
+                    for row in 0..GROUP_ROWS.min(ROWS - first) {
+                        tile[first + row] = group[row];
+                    }
+                }
+            };
+        }
+        match self {
+            Self::Identity => {}
+            Self::Gelu => each_group!(gelu),
+            Self::GeluTanh => each_group!(gelu_tanh),
+            Self::Relu => each_group!(relu),
+            Self::Silu => each_group!(silu),
+        }
+    }
+}
+
+/// One operation on each vector of a group: what it becomes, given itself, its row and its column.
+macro_rules! in_step {
+    ($group:expr, |$vector:ident, $row:ident, $column:ident| $operation:expr) => {
+        for $row in 0..GROUP_ROWS {
+            for $column in 0..VECTORS {
+                let $vector = &mut $group[$row][$column];
+                *$vector = $operation;
+            }
+        }
+    };
+}
+
+#[inline(always)]
+fn relu<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    in_step!(x, |x, _row, _column| simd.max(*x, simd.splat(0.0)));
+}
+
+#[inline(always)]
+fn gelu<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    let scale = simd.splat(2.0 / (GELU_REACH * GELU_REACH));
+    let mut at = *x;
+    in_step!(at, |x, _row, _column| simd.mul_add(simd.mul(*x, *x), scale, simd.splat(-1.0)));
+    let mut below = evaluate(simd, &GELU, &at);
+    in_step!(below, |below, row, column| simd.mul_add(*below, x[row][column], simd.splat(0.5)));
+    in_step!(x, |x, row, column| {
+        let far = simd.greater(at[row][column], simd.splat(1.0));
+        simd.select(far, simd.max(*x, simd.splat(0.0)), simd.mul(*x, below[row][column]))
+    });
+}
+
+/// `x (1 + tanh(y)) / 2` is `x` times the logistic function of `2 y`.
+#[inline(always)]
+fn gelu_tanh<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    const SCALE: f32 = 1.595_769;
+    let mut inner = *x;
+    in_step!(inner, |x, _row, _column| {
+        simd.mul(*x, simd.mul_add(simd.mul(*x, *x), simd.splat(SCALE * 0.044_715), simd.splat(SCALE)))
+    });
+    logistic(simd, &mut inner);
+    in_step!(x, |x, row, column| simd.mul(*x, inner[row][column]));
+}
+
+#[inline(always)]
+fn silu<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    let mut factor = *x;
+    logistic(simd, &mut factor);
+    in_step!(x, |x, row, column| simd.mul(*x, factor[row][column]));
+}
+
+#[inline(always)]
+fn logistic<S: Simd, const VECTORS: usize>(simd: S, x: &mut Group<S::F32, VECTORS>) {
+    let scale = simd.splat(-std::f32::consts::LOG2_E);
+    in_step!(x, |x, _row, _column| simd.min(simd.mul(*x, scale), simd.splat(126.0)));
+    falling_power_of_two(simd, &POWER, x);
+    in_step!(x, |x, _row, _column| simd.div(simd.splat(1.0), simd.add(simd.splat(1.0), *x)));
+}
+
+/// Turns `x` up to 127 into `2^x` by the polynomial given; below [`LEAST_POWER`] it stays at that power.
+#[inline(always)]
+pub(super) fn falling_power_of_two<S: Simd, const N: usize, const VECTORS: usize>(
+    simd: S,
+    polynomial: &[f32; N],
+    x: &mut Group<S::F32, VECTORS>,
+) {
+    in_step!(x, |x, _row, _column| simd.max(*x, simd.splat(LEAST_POWER)));
+    let mut whole = *x;
+    in_step!(whole, |x, _row, _column| simd.round(*x));
+    in_step!(x, |x, row, column| simd.sub(*x, whole[row][column]));
+    *x = evaluate(simd, polynomial, x);
+    in_step!(x, |x, row, column| simd.scale_by_power(*x, whole[row][column]));
+}
+
+#[inline(always)]
+fn evaluate<S: Simd, const N: usize, const VECTORS: usize>(
+    simd: S,
+    polynomial: &[f32; N],
+    x: &Group<S::F32, VECTORS>,
+) -> Group<S::F32, VECTORS> {
+    let mut sums = [[simd.splat(polynomial[N - 1]); VECTORS]; GROUP_ROWS];
+    for &coefficient in polynomial[..N - 1].iter().rev() {
+        let coefficient = simd.splat(coefficient);
+        in_step!(sums, |sum, row, column| simd.mul_add(*sum, x[row][column], coefficient));
+    }
+    sums
+}

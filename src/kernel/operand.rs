@@ -1,0 +1,170 @@
+//! The left side of a product: activations in the form that the next product reads fastest.
+//!
+//! In f32 they are row-major. In bf16 they lie in blocks of 32 rows, within a block one step of 32 columns after the
+//! other: sixteen rows of a step are a matrix tile and one cache line a row. Columns past the last are zero, for which
+//! every writer fills whole lines; rows past the last hold anything.
+
+use half::bf16;
+
+use super::Isa;
+use super::buffer::Buffer;
+use super::linear::store_row;
+use super::simd::{Kernel, Simd};
+
+/// Rows in a block, and columns in a step.
+pub(super) const SIDE: usize = 32;
+/// Numbers in a step of a block.
+pub(super) const STEP: usize = SIDE * SIDE;
+
+/// What products are computed in; sums are f32 in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Factors as they are.
+    F32,
+    /// Factors rounded to eight bits of precision.
+    Bf16,
+}
+
+/// `n_rows x dim` activations. Memory grows to the largest shape held and is reused.
+#[derive(Debug, Clone)]
+pub struct Operand {
+    precision: Precision,
+    n_rows: usize,
+    dim: usize,
+    pub(super) single: Buffer<f32>,
+    pub(super) half: Buffer<bf16>,
+}
+
+impl Operand {
+    /// Holds nothing yet.
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, n_rows: 0, dim: 0, single: Buffer::default(), half: Buffer::default() }
+    }
+
+    /// Takes another shape; the numbers are unspecified until written.
+    pub fn reshape(&mut self, n_rows: usize, dim: usize) {
+        (self.n_rows, self.dim) = (n_rows, dim);
+        match self.precision {
+            Precision::F32 => self.single.resize(n_rows * dim),
+            Precision::Bf16 => self.half.resize(n_rows.div_ceil(SIDE) * self.n_steps() * STEP),
+        }
+    }
+
+    /// Takes the shape and the numbers of row-major `rows`.
+    pub fn fill(&mut self, isa: Isa, rows: &[f32], dim: usize) {
+        assert!(dim > 0 && rows.len().is_multiple_of(dim), "not a whole number of rows");
+        self.reshape(rows.len() / dim, dim);
+        isa.run(Fill { rows, operand: self });
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Numbers in a row.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// How the numbers are held.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Row `row` as f32, for looking at it.
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        assert!(row < self.n_rows, "no such row");
+        match self.precision {
+            Precision::F32 => self.single[row * self.dim..][..self.dim].to_vec(),
+            Precision::Bf16 => {
+                (0..self.dim).map(|at| self.half[self.line(row, at / SIDE) + at % SIDE].to_f32()).collect()
+            }
+        }
+    }
+
+    /// Steps of 32 columns, the last perhaps not full.
+    pub(super) fn n_steps(&self) -> usize {
+        self.dim.div_ceil(SIDE)
+    }
+
+    /// Where the 32 columns of `step` of `row` begin in `half`.
+    #[inline(always)]
+    pub(super) fn line(&self, row: usize, step: usize) -> usize {
+        ((row / SIDE * self.n_steps() + step) * SIDE + row % SIDE) * SIDE
+    }
+
+    /// Writes the vectors of `row` from `column` on, a multiple of their lanes; together they stay within a step. What
+    /// lies past the columns must be zero.
+    #[inline(always)]
+    pub(super) fn write<S: Simd, const N: usize>(&mut self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
+        match self.precision {
+            Precision::F32 => {
+                let (start, end) = (row * self.dim + column.min(self.dim), (row + 1) * self.dim);
+                store_row(simd, &mut self.single[start..end], vectors);
+            }
+            Precision::Bf16 => {
+                let line = self.line(row, column / SIDE) + column % SIDE;
+                let to = &mut self.half[line..line + N * S::LANES];
+                for (&vector, to) in vectors.iter().zip(to.chunks_exact_mut(S::LANES)) {
+                    simd.store_bf16(vector, to);
+                }
+            }
+        }
+    }
+
+    /// Writes rows that lie in lines one after the other, from `first` on in `half`; for bf16 only.
+    #[inline(always)]
+    pub(super) fn write_lines<S: Simd, const ROWS: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        rows: &[[S::F32; N]; ROWS],
+    ) {
+        let to = &mut self.half[first..first + (ROWS - 1) * SIDE + N * S::LANES];
+        for (row, vectors) in rows.iter().enumerate() {
+            for (v, &vector) in vectors.iter().enumerate() {
+                simd.store_bf16(vector, &mut to[row * SIDE + v * S::LANES..]);
+            }
+        }
+    }
+
+    /// Writes one row.
+    #[inline(always)]
+    pub(super) fn write_row<S: Simd>(&mut self, simd: S, row: usize, numbers: &[f32]) {
+        assert_eq!(numbers.len(), self.dim, "a row of this operand");
+        match self.precision {
+            Precision::F32 => self.single[row * self.dim..][..self.dim].copy_from_slice(numbers),
+            Precision::Bf16 => {
+                for (step, numbers) in numbers.chunks(SIDE).enumerate() {
+                    let line = self.line(row, step);
+                    write_line(simd, numbers, &mut self.half[line..line + SIDE]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn write_line<S: Simd>(simd: S, numbers: &[f32], line: &mut [bf16]) {
+    for (vector, line) in line.chunks_exact_mut(S::LANES).enumerate() {
+        let from = numbers.get(vector * S::LANES..).unwrap_or_default();
+        simd.store_bf16(simd.load_up_to(from), line);
+    }
+}
+
+struct Fill<'a> {
+    rows: &'a [f32],
+    operand: &'a mut Operand,
+}
+
+impl Kernel for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        for (row, numbers) in self.rows.chunks_exact(self.operand.dim).enumerate() {
+            self.operand.write_row(simd, row, numbers);
+        }
+    }
+}

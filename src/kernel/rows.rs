@@ -1,0 +1,199 @@
+//! Work on whole rows between the products: embedding, layer norm, pooling, scaling to length one.
+
+use super::Isa;
+use super::operand::Operand;
+use super::simd::{Kernel, Simd};
+
+/// Scale, shift and guard of a layer norm.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerNorm<'a> {
+    /// One factor for each number of a row.
+    pub scale: &'a [f32],
+    /// One summand for each number of a row.
+    pub shift: &'a [f32],
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// A row of a table for each row of the output, by index.
+#[derive(Debug, Clone, Copy)]
+pub struct Gather<'a> {
+    /// Row-major, as wide as the output.
+    pub table: &'a [f32],
+    /// Which row of the table each row of the output takes.
+    pub indices: &'a [u32],
+}
+
+/// Sets each row of `rows` to the sum of the rows that `tables` name for it: words, positions, types.
+pub fn embed(isa: Isa, tables: &[Gather<'_>], dim: usize, rows: &mut [f32]) {
+    assert!(dim > 0 && rows.len().is_multiple_of(dim), "not a whole number of rows");
+    for gather in tables {
+        assert_eq!(gather.indices.len() * dim, rows.len(), "one index for each row");
+    }
+    isa.run(Embed { tables, dim, rows });
+}
+
+/// Normalises each row in place to mean 0 and variance 1, then scales and shifts it; `operand`, where there is one, gets
+/// a copy.
+pub fn layer_norm(isa: Isa, norm: &LayerNorm<'_>, rows: &mut [f32], operand: Option<&mut Operand>) {
+    let dim = norm.scale.len();
+    assert!(dim > 0 && norm.shift.len() == dim, "a scale and a shift for each number of a row");
+    assert!(rows.len().is_multiple_of(dim), "not a whole number of rows");
+    isa.run(Normalise { norm, rows, operand });
+}
+
+/// Sets each row of `out` to the mean of its sequence's rows, `offsets[s]..offsets[s + 1]`; zeros for an empty one.
+pub fn mean_pool(isa: Isa, rows: &[f32], dim: usize, offsets: &[usize], out: &mut [f32]) {
+    assert!(dim > 0 && rows.len().is_multiple_of(dim), "not a whole number of rows");
+    assert_eq!(out.len(), offsets.len().saturating_sub(1) * dim, "one row for each sequence");
+    isa.run(MeanPool { rows, dim, offsets, out });
+}
+
+/// Scales each row to length one; a row of zeros stays.
+pub fn scale_to_unit(isa: Isa, rows: &mut [f32], dim: usize) {
+    assert!(dim > 0 && rows.len().is_multiple_of(dim), "not a whole number of rows");
+    isa.run(Unit { rows, dim });
+}
+
+struct Embed<'a> {
+    tables: &'a [Gather<'a>],
+    dim: usize,
+    rows: &'a mut [f32],
+}
+
+impl Kernel for Embed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        for (row, numbers) in self.rows.chunks_exact_mut(self.dim).enumerate() {
+            numbers.fill(0.0);
+            for gather in self.tables {
+                add(simd, numbers, &gather.table[gather.indices[row] as usize * self.dim..][..self.dim]);
+            }
+        }
+    }
+}
+
+struct Normalise<'a> {
+    norm: &'a LayerNorm<'a>,
+    rows: &'a mut [f32],
+    operand: Option<&'a mut Operand>,
+}
+
+impl Kernel for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(mut self, simd: S) {
+        let dim = self.norm.scale.len();
+        if let Some(operand) = &mut self.operand {
+            operand.reshape(self.rows.len() / dim, dim);
+        }
+        for (row, numbers) in self.rows.chunks_exact_mut(dim).enumerate() {
+            let mean = sum(simd, numbers) / dim as f32;
+            let deviation = (squares_around(simd, numbers, mean) / dim as f32 + self.norm.epsilon).sqrt();
+            affine(simd, self.norm, numbers, mean, 1.0 / deviation);
+            if let Some(operand) = &mut self.operand {
+                operand.write_row(simd, row, numbers);
+            }
+        }
+    }
+}
+
+struct MeanPool<'a> {
+    rows: &'a [f32],
+    dim: usize,
+    offsets: &'a [usize],
+    out: &'a mut [f32],
+}
+
+impl Kernel for MeanPool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        for (bounds, out) in self.offsets.windows(2).zip(self.out.chunks_exact_mut(self.dim)) {
+            let rows = &self.rows[bounds[0] * self.dim..bounds[1] * self.dim];
+            out.fill(0.0);
+            for row in rows.chunks_exact(self.dim) {
+                add(simd, out, row);
+            }
+            scale(simd, out, 1.0 / (bounds[1] - bounds[0]).max(1) as f32);
+        }
+    }
+}
+
+struct Unit<'a> {
+    rows: &'a mut [f32],
+    dim: usize,
+}
+
+impl Kernel for Unit<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        for row in self.rows.chunks_exact_mut(self.dim) {
+            let length = squares_around(simd, row, 0.0).sqrt();
+            if length > 0.0 {
+                scale(simd, row, 1.0 / length);
+            }
+        }
+    }
+}
+
+/// Four sums side by side hide the latency of an addition.
+#[inline(always)]
+fn sum<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let mut sums = [simd.splat(0.0); 4];
+    for numbers in row.chunks(4 * S::LANES) {
+        for (numbers, sum) in numbers.chunks(S::LANES).zip(&mut sums) {
+            *sum = simd.add(*sum, simd.load_up_to(numbers));
+        }
+    }
+    simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
+}
+
+/// Sum of the squared distances to `centre`. Lanes past the end of the row are taken for the centre.
+#[inline(always)]
+fn squares_around<S: Simd>(simd: S, row: &[f32], centre: f32) -> f32 {
+    let centres = simd.splat(centre);
+    let mut sums = [simd.splat(0.0); 4];
+    for numbers in row.chunks(4 * S::LANES) {
+        for (numbers, sum) in numbers.chunks(S::LANES).zip(&mut sums) {
+            let mut distance = simd.sub(simd.load_up_to(numbers), centres);
+            if numbers.len() < S::LANES {
+                let within = simd.greater(simd.splat(numbers.len() as f32), simd.iota());
+                distance = simd.select(within, distance, simd.splat(0.0));
+            }
+            *sum = simd.mul_add(distance, distance, *sum);
+        }
+    }
+    simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
+}
+
+#[inline(always)]
+fn affine<S: Simd>(simd: S, norm: &LayerNorm<'_>, row: &mut [f32], mean: f32, factor: f32) {
+    let (mean, factor) = (simd.splat(mean), simd.splat(factor));
+    let parameters = norm.scale.chunks(S::LANES).zip(norm.shift.chunks(S::LANES));
+    for (numbers, (scale, shift)) in row.chunks_mut(S::LANES).zip(parameters) {
+        let normal = simd.mul(simd.sub(simd.load_up_to(numbers), mean), factor);
+        simd.store_up_to(simd.mul_add(normal, simd.load_up_to(scale), simd.load_up_to(shift)), numbers);
+    }
+}
+
+#[inline(always)]
+fn add<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+        simd.store_up_to(simd.add(simd.load_up_to(to), simd.load_up_to(from)), to);
+    }
+}
+
+#[inline(always)]
+fn scale<S: Simd>(simd: S, row: &mut [f32], factor: f32) {
+    let factor = simd.splat(factor);
+    for numbers in row.chunks_mut(S::LANES) {
+        simd.store_up_to(simd.mul(simd.load_up_to(numbers), factor), numbers);
+    }
+}

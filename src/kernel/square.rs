@@ -1,0 +1,146 @@
+//! Squares of 32 by 32 sums of bf16 products: what every product in bf16 is made of.
+//!
+//! A block of rows and a panel of columns each hold steps of 32 inputs. Of rows, a step is row-major, one cache line a
+//! row. Of columns, a step is two tiles of sixteen columns, and a tile the pairs of inputs one after the other: what
+//! the tile instructions and those for pairs of bf16 take. Sums are f32, over the inputs in order.
+
+use half::bf16;
+
+use super::buffer::Buffer;
+use super::operand::{SIDE, STEP};
+use super::simd::Simd;
+
+/// A square of sums, row-major.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Square(pub(super) [[f32; SIDE]; SIDE]);
+
+impl Default for Square {
+    fn default() -> Self {
+        Self([[0.0; SIDE]; SIDE])
+    }
+}
+
+/// The columns of a product, in panels of 32.
+#[derive(Debug, Clone)]
+pub(super) struct Panels {
+    pub(super) n_steps: usize,
+    pub(super) n_panels: usize,
+    numbers: Buffer<bf16>,
+}
+
+impl Panels {
+    /// Packs `columns`, each of `n_in` numbers; the last panel is filled up with zeros.
+    pub(super) fn pack(columns: &[f32], n_in: usize) -> Self {
+        let n_steps = n_in.div_ceil(SIDE);
+        let n_panels = (columns.len() / n_in).div_ceil(SIDE);
+        let mut numbers = Buffer::zeroed(n_panels * n_steps * STEP);
+        for (column, weights) in columns.chunks_exact(n_in).enumerate() {
+            let panel = column / SIDE * n_steps * STEP;
+            for (at, &weight) in weights.iter().enumerate() {
+                numbers[panel + place_in_panel(column % SIDE, at)] = bf16::from_f32(weight);
+            }
+        }
+        Self { n_steps, n_panels, numbers }
+    }
+
+    pub(super) fn panel(&self, panel: usize) -> &[bf16] {
+        &self.numbers[panel * self.n_steps * STEP..][..self.n_steps * STEP]
+    }
+}
+
+/// Where the weight from input `at` of a panel's `column` lies within the panel.
+#[inline(always)]
+fn place_in_panel(column: usize, at: usize) -> usize {
+    at / SIDE * STEP + column / 16 * (STEP / 2) + at % SIDE / 2 * 32 + column % 16 * 2 + at % 2
+}
+
+/// Work of the vector units while the tile unit is busy.
+pub(super) trait Meanwhile {
+    /// Does one of as many shares as the product has steps.
+    fn share<S: Simd>(&mut self, simd: S);
+}
+
+/// Nothing to do meanwhile.
+pub(super) struct Idle;
+
+impl Meanwhile for Idle {
+    #[inline(always)]
+    fn share<S: Simd>(&mut self, _simd: S) {}
+}
+
+/// What multiplies a block of rows with a panel of columns.
+pub(super) trait Unit {
+    /// Computes a square of sums and does a share of `meanwhile` with each step.
+    ///
+    /// `rows` and `columns` hold as many steps; only the first `n_rows` rows of the square need to be right.
+    fn square<S: Simd>(
+        &self,
+        simd: S,
+        rows: &[bf16],
+        columns: &[bf16],
+        n_rows: usize,
+        sums: &mut Square,
+        meanwhile: &mut impl Meanwhile,
+    );
+}
+
+/// Sums by vectors: by instructions for pairs of bf16 where there are any, else by widening both factors, which is
+/// exact.
+pub(super) struct Vectors;
+
+/// Rows of which the sums of two vectors of columns stay in registers.
+const STRIP_ROWS: usize = 8;
+
+impl Unit for Vectors {
+    #[inline(always)]
+    fn square<S: Simd>(
+        &self,
+        simd: S,
+        rows: &[bf16],
+        columns: &[bf16],
+        n_rows: usize,
+        sums: &mut Square,
+        meanwhile: &mut impl Meanwhile,
+    ) {
+        assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
+        for first_row in (0..n_rows.min(SIDE)).step_by(STRIP_ROWS) {
+            for first_column in (0..SIDE).step_by(2 * S::LANES) {
+                let strip = strip(simd, rows, columns, first_row, first_column);
+                for (sums, strip) in sums.0[first_row..first_row + STRIP_ROWS].iter_mut().zip(&strip) {
+                    simd.store(strip[0], &mut sums[first_column..]);
+                    simd.store(strip[1], &mut sums[first_column + S::LANES..]);
+                }
+            }
+        }
+        for _ in 0..rows.len() / STEP {
+            meanwhile.share(simd);
+        }
+    }
+}
+
+/// The sums of some rows and two vectors of columns.
+#[inline(always)]
+fn strip<S: Simd>(
+    simd: S,
+    rows: &[bf16],
+    columns: &[bf16],
+    first_row: usize,
+    first_column: usize,
+) -> [[S::F32; 2]; STRIP_ROWS] {
+    let mut sums = [[simd.splat(0.0); 2]; STRIP_ROWS];
+    for (rows, columns) in rows.chunks_exact(STEP).zip(columns.chunks_exact(STEP)) {
+        let rows = &rows[first_row * SIDE..(first_row + STRIP_ROWS) * SIDE];
+        for pair in 0..SIDE / 2 {
+            let factors = [0, S::LANES].map(|column| place_in_panel(first_column + column, 2 * pair));
+            let factors = [simd.load_pairs(&columns[factors[0]..]), simd.load_pairs(&columns[factors[1]..])];
+            for row in 0..STRIP_ROWS {
+                let factor = simd.splat_pair(&rows[row * SIDE + 2 * pair..row * SIDE + 2 * pair + 2]);
+                for vector in 0..2 {
+                    sums[row][vector] = simd.add_products(sums[row][vector], factor, factors[vector]);
+                }
+            }
+        }
+    }
+    sums
+}
