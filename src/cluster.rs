@@ -146,7 +146,7 @@ pub fn fit(vectors: &Vectors, settings: &Settings, progress: &dyn Progress) -> R
     match settings.algorithm {
         Algorithm::KMeans => {
             progress.begin(phase);
-            let fit = k_means(vectors, settings, progress, |_| progress.advance(1));
+            let fit = in_pool(|| k_means(vectors, settings, progress));
             progress.end();
             fit
         }
@@ -214,19 +214,19 @@ fn check_some(vectors: &Vectors) -> Result<()> {
     Ok(())
 }
 
+/// Does `work` on a thread of the pool. Its passes are short and many: entering the pool for each would cost a wake-up.
+fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
 /// Runs k-means from all its starts and keeps the best end; of equal ones the earliest.
-fn k_means(
-    vectors: &Vectors,
-    settings: &Settings,
-    progress: &dyn Progress,
-    after_run: impl Fn(&Restart),
-) -> Result<Fit> {
+fn k_means(vectors: &Vectors, settings: &Settings, progress: &dyn Progress) -> Result<Fit> {
     let mut restarts = Vec::with_capacity(settings.restarts);
     let mut best: Option<Run> = None;
     for restart in 0..settings.restarts {
         let run = start(vectors, settings, restart, progress)?;
         restarts.push(run.report());
-        after_run(&restarts[restart]);
+        progress.advance(1);
         best = Some(match best {
             Some(best) if best.objective >= run.objective => best,
             _ => run,

@@ -19,8 +19,10 @@ use crate::vectors::{Vectors, normalise};
 const ROWS_PER_SEED: usize = 10;
 /// Rows examined however few seeds are wanted.
 const FEWEST_ROWS: usize = 2048;
-/// Rows that one task compares with the candidates.
+/// Rows whose distances are summed together. Fixed, so that sums do not depend on how the work was divided.
 const BLOCK: usize = 252;
+/// A step takes a task of fewer blocks less time than handing it to another thread.
+const BLOCKS_PER_TASK: usize = 4;
 /// One minus the cosine of rows that count as one: rounding in a model separates equal texts by less.
 const SAME_DIRECTION: f32 = 1e-6;
 
@@ -121,6 +123,7 @@ impl Sample {
             .par_chunks(BLOCK * self.dim)
             .zip(self.distance.par_chunks(BLOCK))
             .zip(scores.par_chunks_mut(BLOCK * n))
+            .with_min_len(BLOCKS_PER_TASK)
             .map(|((rows, distances), scores)| {
                 kernel::scores(rows, candidates, scores);
                 left_over(distances, scores, n)

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::quality::{adjusted_rand, imbalance, silhouette};
 use super::training::{Run, sizes};
-use super::{Settings, check_some, start};
+use super::{Settings, check_some, in_pool, start};
 use crate::error::{Error, Problem, Result};
 use crate::progress::{Phase, Progress};
 use crate::vectors::Vectors;
@@ -34,7 +34,7 @@ const RATIO: f64 = 1.25;
 /// Values of k tried between the best of the grid and each of its neighbours.
 const REFINED: usize = 3;
 /// Coarser than for themes that are kept: the figures compared differ by more.
-const TOLERANCE: f64 = 1e-4;
+const TOLERANCE: f64 = 5e-4;
 
 /// How to look for the number of themes.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +109,7 @@ pub fn sweep(vectors: &Vectors, settings: &SweepSettings, progress: &dyn Progres
     let rows = sample.as_ref().unwrap_or(vectors);
     let grid = grid(rows.len(), settings.largest);
     progress.begin(Phase { doing: "choosing the number of themes", units: "runs", total: None });
-    let points = explore(rows, &grid, settings, progress);
+    let points = in_pool(|| explore(rows, &grid, settings, progress));
     progress.end();
     let points = points?;
     let (chosen, reason) = choose(&points);
@@ -159,7 +159,7 @@ fn explore(
         let point = try_k(rows, k, settings, progress)?;
         let exhausted = point.k < k;
         points.push(point);
-        if exhausted {
+        if exhausted || is_past(&points) {
             break;
         }
     }
@@ -169,6 +169,15 @@ fn explore(
     points.sort_by_key(|point| point.k);
     points.dedup_by_key(|point| point.k);
     Ok(points)
+}
+
+/// Whether both figures of the rule fell twice in a row: more themes only cost more time.
+fn is_past(points: &[SweepPoint]) -> bool {
+    let fell = |figure: fn(&SweepPoint) -> f64| match points {
+        [.., best, middle, last] => figure(best) > figure(middle) && figure(middle) > figure(last),
+        _ => false,
+    };
+    fell(|point| point.gain) && fell(|point| point.silhouette.unwrap_or(-1.0))
 }
 
 /// Values of k between the chosen one and its neighbours.
@@ -273,6 +282,15 @@ mod tests {
         assert_eq!(choose(&[point(2, 0.1, 3.0), point(3, 0.1, 3.0)]), (2, Reason::BestGain));
         let by_chance = SweepPoint { stability: 0.05, ..point(3, 0.5, 9.0) };
         assert_eq!(choose(&[point(1, -1.0, 0.0), by_chance]), (1, Reason::BestGain));
+    }
+
+    #[test]
+    fn the_sweep_ends_when_both_figures_fell_twice() {
+        let falling = [point(2, 0.1, 1.0), point(3, 0.4, 3.0), point(4, 0.3, 2.0), point(5, 0.2, 1.0)];
+        assert!(is_past(&falling));
+        assert!(!is_past(&falling[..3]));
+        assert!(!is_past(&[falling[1], falling[2], point(5, 0.5, 1.0)]));
+        assert!(!is_past(&[falling[1], falling[2], point(5, 0.2, 4.0)]));
     }
 
     #[test]
