@@ -301,11 +301,11 @@ fn check_device(device: Device) -> Result<()> {
     }
 }
 
-/// bf16 where the processor multiplies in it; elsewhere it would be slower and less exact.
+/// bf16 where there are tiles for it; vectors alone multiply it no faster than f32, and less exactly.
 fn kernel_precision(asked: Precision, isa: Isa) -> kernel::Precision {
     match asked {
         Precision::Bf16 => kernel::Precision::Bf16,
-        Precision::Auto if isa.level() >= Level::Avx512Bf16 => kernel::Precision::Bf16,
+        Precision::Auto if isa.level() >= Level::AmxBf16 => kernel::Precision::Bf16,
         Precision::F32 | Precision::Auto => kernel::Precision::F32,
     }
 }
