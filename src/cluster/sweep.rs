@@ -33,6 +33,8 @@ const PRICE: f64 = 1.0 / 8.0;
 const RATIO: f64 = 1.25;
 /// Values of k tried between the best of the grid and each of its neighbours.
 const REFINED: usize = 3;
+/// With fewer rows the figures jump, and a sweep that ended where they fell twice would end too early; it is cheap there.
+const SMOOTH_ROWS: usize = 5_000;
 /// Coarser than for themes that are kept: the figures compared differ by more.
 const TOLERANCE: f64 = 5e-4;
 
@@ -159,7 +161,7 @@ fn explore(
         let point = try_k(rows, k, settings, progress)?;
         let exhausted = point.k < k;
         points.push(point);
-        if exhausted || is_past(&points) {
+        if exhausted || (rows.len() >= SMOOTH_ROWS && is_past(&points)) {
             break;
         }
     }
