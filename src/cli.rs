@@ -5,8 +5,8 @@
 pub mod options;
 
 pub use options::{
-    Algorithm, CollectionOptions, Device, EncodeOptions, FilterOptions, InputOptions, KChoice, ModelOptions, Precision,
-    ReadingOptions, SkipOptions, ThemeOptions,
+    Algorithm, CollectionOptions, Device, EncodeOptions, Engine, FilterOptions, InputOptions, KChoice, ModelOptions,
+    Precision, ReadingOptions, SkipOptions, ThemeOptions,
 };
 
 use std::path::PathBuf;

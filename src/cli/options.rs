@@ -96,6 +96,9 @@ pub struct EncodeOptions {
     /// Numbers to calculate with
     #[arg(long, alias = "dtype", value_enum, default_value_t = Precision::Auto, env = "THEMATIC_PRECISION")]
     pub precision: Precision,
+    /// Which implementation computes
+    #[arg(long, value_enum, default_value_t = Engine::Auto, env = "THEMATIC_ENGINE")]
+    pub engine: Engine,
     /// Keep only the first D numbers of a vector
     #[arg(long, value_name = "D", env = "THEMATIC_DIMENSIONS")]
     pub dimensions: Option<usize>,
@@ -117,6 +120,17 @@ pub enum Device {
     Auto,
     Cpu,
     Cuda,
+}
+
+/// Which implementation computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The fastest that covers the model
+    Auto,
+    /// Our own kernels on packed tokens
+    Packed,
+    /// candle-transformers: slow, and what the others are compared with
+    Reference,
 }
 
 /// Numbers to calculate with.

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli;
 use crate::cluster::{self, Algorithm};
-use crate::encode::{Device, Precision};
+use crate::encode::{Device, EngineChoice, Precision};
 use crate::engine::{AddReport, Grouping, ModelChoice};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input};
@@ -57,6 +57,7 @@ pub(super) fn filter(typed: &cli::FilterOptions) -> Filter {
 pub(super) fn model(typed: &cli::EncodeOptions, threads: Option<u16>) -> ModelChoice {
     ModelChoice {
         precision: precision(typed.precision),
+        engine: engine(typed.engine),
         threads: threads.and_then(|threads| NonZeroUsize::new(threads.into())),
         max_length: typed.max_length,
         dimensions: typed.dimensions,
@@ -147,6 +148,14 @@ fn algorithm(typed: cli::Algorithm) -> Algorithm {
         cli::Algorithm::GaussianMixture => Algorithm::GaussianMixture,
         cli::Algorithm::Dbscan => Algorithm::Dbscan,
         cli::Algorithm::Optics => Algorithm::Optics,
+    }
+}
+
+fn engine(typed: cli::Engine) -> EngineChoice {
+    match typed {
+        cli::Engine::Auto => EngineChoice::Auto,
+        cli::Engine::Packed => EngineChoice::Packed,
+        cli::Engine::Reference => EngineChoice::Reference,
     }
 }
 

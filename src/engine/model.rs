@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::encode::{Device, Encoder, Kind, Options, Precision, PromptChoice};
+use crate::encode::{Device, Encoder, EngineChoice, Kind, Options, Precision, PromptChoice};
 use crate::error::{Error, Problem, Result};
 use crate::models::{self, Settings, TextTemplate};
 use crate::paper::Paper;
@@ -26,6 +26,8 @@ pub struct ModelChoice {
     pub device: Device,
     /// What to calculate with.
     pub precision: Precision,
+    /// Which implementation computes.
+    pub engine: EngineChoice,
     /// Threads; `None` for all.
     pub threads: Option<NonZeroUsize>,
     /// Tokens beyond this are cut off; `None` for the model's own limit.
@@ -107,6 +109,7 @@ fn options(choice: &ModelChoice) -> Options {
     Options {
         device: choice.device,
         precision: choice.precision,
+        engine: choice.engine,
         threads: choice.threads,
         max_length: choice.max_length,
         dimensions: choice.dimensions,

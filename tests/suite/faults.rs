@@ -161,6 +161,36 @@ fn a_full_disk_is_named_and_loses_nothing() {
     assert!(String::from_utf8_lossy(&status.stderr).contains("no space left"), "{status:?}");
 }
 
+/// A disk of one megabyte can be had where an unprivileged user may mount one in a namespace of their own.
+#[test]
+fn a_collection_on_a_full_disk_keeps_what_it_had() {
+    let desk = Desk::new();
+    let many: String = (0..3000).map(|n| line(&format!("p{n}"), &format!("subject {n} of a long list"))).collect();
+    desk.write("many.jsonl", many);
+    desk.write("few.jsonl", line("a", "waves"));
+    fs::create_dir(desk.path("disk")).expect("a folder");
+    let script = "mount -t tmpfs -o size=1m tmpfs disk || exit 99
+        $P embed few.jsonl -c disk/p.db --quiet || exit 98
+        $P embed many.jsonl -c disk/p.db; echo \"ended $?\" >&2
+        $P info -c disk/p.db --json";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    command.current_dir(desk.path("")).env("P", env!("CARGO_BIN_EXE_thematic"));
+    let output = match command.output() {
+        Ok(output) if output.status.code() == Some(0) => output,
+        other => {
+            let why = other.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+            println!("skipped: no disk of one megabyte can be mounted here: {why:?}");
+            return;
+        }
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the disk is full; what was stored before is safe"), "{said}");
+    assert!(said.contains("hint: free some space") && said.contains("ended 1"), "{said}");
+    let info: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(info["papers"].as_u64() >= Some(1), "{info}");
+}
+
 #[test]
 fn an_unknown_id_is_named_with_those_that_resemble_it() {
     let desk = Desk::new();
