@@ -31,7 +31,7 @@ def arguments():
     p.add_argument("--target", required=True)
     p.add_argument("--eval", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--start", default="", help="a student's .pt to start from instead of the teacher's layers")
+    p.add_argument("--start", default="", help="a .pt or .state to start from instead of the teacher's layers")
     p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2])
     p.add_argument("--frozen", type=int, default=0, help="this many layers, and the word vectors, stay as they are")
     p.add_argument("--limit", type=int, default=96)
@@ -152,6 +152,7 @@ def main():
     width = target["full"].shape[1]
     student = Student(from_transformers(os.path.join(args.teacher, "model.safetensors"), args.layers), width).to(device)
     if args.start:
+        # The head is fitted anew below: another target has other axes.
         student.load_state_dict(torch.load(args.start, map_location=device)["student"])
     proxies = nn.Parameter(torch.randn(len(papers.label_names), width, device=device))
     groups = parameter_groups(student, args)
@@ -166,7 +167,7 @@ def main():
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
         print(f"goes on from step {first}")
-    elif not args.start:
+    else:
         ridge_head(student, papers, target, device)
     widths = [width, *args.nested]
 
