@@ -7,7 +7,7 @@ Loss: one minus the cosine to the target, for the whole vector and for its prefi
 --limit tokens and on its title; plus, by weight, likeness of the batch's similarity matrix and a softmax over labels.
 The rate rises over --warm steps, stays, and falls over the last --decay of --steps: a run can be cut short, or taken
 further, by running it again with other --steps. Checkpoints go to OUT.state every --save steps; the same command again
-goes on from the last. At the end OUT.pt holds the student. A text is seen from a random window every second time, so that not only beginnings are learned.
+goes on from the last. Under torchrun each process takes a batch of its own and gradients are averaged. At the end OUT.pt holds the student. A text is seen from a random window every second time, so that not only beginnings are learned.
 """
 import argparse
 import os
@@ -16,7 +16,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import distributed, nn
 
 import suite
 from bert import from_transformers
@@ -31,7 +31,7 @@ def arguments():
     p.add_argument("--target", required=True)
     p.add_argument("--eval", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--start", default="", help="a student's .pt to start from instead of the teacher's layers")
+    p.add_argument("--start", default="", help="a .pt or .state to start from instead of the teacher's layers")
     p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2])
     p.add_argument("--frozen", type=int, default=0, help="this many layers, and the word vectors, stay as they are")
     p.add_argument("--limit", type=int, default=96)
@@ -122,9 +122,29 @@ def parameter_groups(student, args):
     return [{"params": body, "lr": args.rate}, {"params": student.head.parameters(), "lr": args.head_rate}]
 
 
+def joined_processes():
+    """Number of this process and of all; 0 and 1 without torchrun."""
+    if "RANK" not in os.environ:
+        return 0, 1
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def average_gradients(parameters, ranks):
+    """One reduction of all gradients in a row: on a CPU the number of messages costs more than their size."""
+    found = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in found])
+    distributed.all_reduce(flat)
+    for gradient, part in zip(found, (flat / ranks).split([g.numel() for g in found])):
+        gradient.copy_(part.view_as(gradient))
+
+
 def main():
     args = arguments()
     device = pick_device(args.device)
+    rank, ranks = joined_processes()
+    if device == "cuda":
+        torch.cuda.set_device(rank)
     torch.manual_seed(args.seed)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -132,11 +152,13 @@ def main():
     width = target["full"].shape[1]
     student = Student(from_transformers(os.path.join(args.teacher, "model.safetensors"), args.layers), width).to(device)
     if args.start:
+        # The head is fitted anew below: another target has other axes.
         student.load_state_dict(torch.load(args.start, map_location=device)["student"])
     proxies = nn.Parameter(torch.randn(len(papers.label_names), width, device=device))
     groups = parameter_groups(student, args)
     optimiser = torch.optim.AdamW([*groups, {"params": [proxies], "lr": 0.01}], weight_decay=0.01, fused=True)
     peaks = [args.rate, args.head_rate, 0.01]
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     first = 0
     if os.path.exists(args.out + ".state"):
         state = torch.load(args.out + ".state", map_location=device)
@@ -145,7 +167,7 @@ def main():
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
         print(f"goes on from step {first}")
-    elif not args.start:
+    else:
         ridge_head(student, papers, target, device)
     widths = [width, *args.nested]
 
@@ -159,10 +181,10 @@ def main():
     start, seen = time.time(), []
     for step in range(first, args.steps):
         # The order depends on the step alone, so a resumed run sees what an undisturbed one would.
-        random = np.random.default_rng([args.seed, step])
-        total = len(target["numbers"])
-        epoch = np.random.default_rng([args.seed, 10**6 + step * args.batch // total]).permutation(total)
-        at = step * args.batch % total
+        random = np.random.default_rng([args.seed, step, rank])
+        total, first_paper = len(target["numbers"]), (step * ranks + rank) * args.batch
+        epoch = np.random.default_rng([args.seed, 10**6 + first_paper // total]).permutation(total)
+        at = first_paper % total
         pick = epoch[np.arange(at, at + args.batch) % total]
         numbers = target["numbers"][pick]
         full = student(*padded([window(papers.full(n), args.limit, random) for n in numbers], device), device)
@@ -175,17 +197,23 @@ def main():
             group["lr"] = peak * max(1e-3, min(1, (step + 1) / args.warm, (args.steps - step) / args.decay))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"] if p.grad is not None], 1.0)
+        if ranks > 1:
+            average_gradients(parameters, ranks)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         seen.append(loss.item())
+        if rank:
+            continue
         if step % 20 == 19:
-            rate = (step + 1 - first) * args.batch / (time.time() - start)
+            rate = (step + 1 - first) * args.batch * ranks / (time.time() - start)
             print(f"{step + 1} loss {np.mean(seen[-50:]):.4f} {rate:.1f} papers/s", flush=True)
         if step % args.save == args.save - 1:
             save(args.out + ".state", student=student.state_dict(), proxies=proxies.data, optimiser=optimiser.state_dict(),
                  step=step + 1)
         if args.score and step % args.score == args.score - 1:
             score(step + 1)
+    if rank:
+        return
     save(args.out + ".pt", student=student.state_dict(), layers=len(args.layers), args=vars(args))
     score(args.steps)
 
