@@ -80,7 +80,7 @@ fn clean_list(entries: &mut Vec<String>) {
 fn rewritten(text: &str) -> String {
     let mut current = round(text);
     for _ in 1..MAX_ROUNDS {
-        if !Survey::of(&current).needs_resolving() {
+        if !Survey::of(&current).needs_resolving() && !current.contains(markup::GLYPH) {
             return current;
         }
         let next = round(&current);

@@ -78,7 +78,8 @@ fn shortened(text: &str) -> String {
 
 /// The terms that weigh most and say least of what another says.
 fn name(terms: &[Term]) -> String {
-    let terms = unsaid(terms);
+    let unsaid = unsaid(terms);
+    let terms = if unsaid.len() < *NAME_TERMS.start() { terms.iter().collect() } else { unsaid };
     let relevance: Vec<f32> = terms.iter().map(|term| term.weight).collect();
     let likeness = |one: usize, other: usize| overlap(&terms[one].text, &terms[other].text);
     let order = diverse(&relevance, likeness, TERM_RELEVANCE, *NAME_TERMS.end());

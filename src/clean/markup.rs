@@ -28,14 +28,17 @@ fn without_glyphs(text: String) -> String {
     let mut parts = text.split(GLYPH);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        match part.split_once(')') {
-            Some((number, rest)) if number.len() < 6 && number.bytes().all(|b| b.is_ascii_digit()) => {
-                out.push_str(rest);
-            }
-            _ => out.extend([GLYPH, part]),
+        let glyph = part.split_once(')').filter(|(number, _)| is_glyph_number(number));
+        match glyph {
+            Some((_, rest)) => out.push_str(rest),
+            None => out.extend([GLYPH, part]),
         }
     }
     out
+}
+
+fn is_glyph_number(text: &str) -> bool {
+    (1..6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// References must end in `;`: without it, `R&Delta` would lose its ampersand.
