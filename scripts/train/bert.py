@@ -9,6 +9,18 @@ from safetensors.torch import load_file
 from torch import nn
 
 
+def attention(q, k, v, mask):
+    """As the fused product, whose way back takes two thirds of a training step on a CPU; these take one."""
+    if q.device.type != "cpu" or not torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    b, h, t, d = q.shape
+    flat = lambda x: x.reshape(b * h, t, d)
+    scores = torch.bmm(flat(q) * d**-0.5, flat(k).transpose(1, 2)).view(b, h, t, t)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -3e4)
+    return torch.bmm(scores.softmax(-1).view(b * h, t, t), flat(v)).view(b, h, t, d)
+
+
 class Layer(nn.Module):
     def __init__(self, width, heads, inner):
         super().__init__()
@@ -23,7 +35,7 @@ class Layer(nn.Module):
     def forward(self, x, mask):
         b, t, w = x.shape
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(b, t, w)
+        mixed = attention(q, k, v, mask).transpose(1, 2).reshape(b, t, w)
         x = self.norm1(x + self.out(mixed))
         return self.norm2(x + self.down(F.gelu(self.up(x))))
 

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from bert import Bert, to_transformers
+from bert import to_transformers
+from student import empty
 
 VERSIONS = {"sentence_transformers": "6.2.0", "transformers": "5.23.0", "pytorch": "2.15.0"}
 
@@ -136,9 +137,9 @@ def save_weights(folder, name, weights):
 def export_bert(args):
     state = torch.load(args.checkpoint, map_location="cpu")
     own = state["student"]
-    width, inner = own["bert.norm.weight"].shape[0], own["bert.layers.0.up.weight"].shape[0]
-    body = Bert(own["bert.words.weight"].shape[0], state["layers"], width, width // 32, inner)
+    body = empty(own).bert
     body.load_state_dict({k[len("bert."):]: v for k, v in own.items() if k.startswith("bert.")})
+    width, inner = body.norm.weight.shape[0], body.layers[0].up.out_features
     with open(args.tokenizer, encoding="utf8") as f:
         tokenizer = json.load(f)
     kept = kept_tokens(tokenizer, np.load(f"{args.work}/tokens.npy"), args.vocabulary)
@@ -152,7 +153,7 @@ def export_bert(args):
     modules(args.out, [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("3_Normalize", "Normalize")])
     write_json(args.out, "config.json", {
         "architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu", "hidden_size": width,
-        "intermediate_size": inner, "num_hidden_layers": state["layers"], "num_attention_heads": width // 32,
+        "intermediate_size": inner, "num_hidden_layers": len(body.layers), "num_attention_heads": width // 32,
         "max_position_embeddings": 512, "type_vocab_size": 2, "vocab_size": len(kept), "layer_norm_eps": 1e-12,
         "pad_token_id": 0, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
     write_json(args.out, "sentence_bert_config.json", {"max_seq_length": 512, "do_lower_case": False})

@@ -1,5 +1,25 @@
-"""Two linear maps found in closed form, that cost nothing at run time: they go into a word table or a last linear layer."""
+"""Maps found in closed form from labels and from the spread of vectors: what a target or a word table is bent by."""
 import numpy as np
+
+
+def first_labels(papers, numbers):
+    """Each paper's first label, -1 for those without."""
+    return np.array([papers.labels(n)[0] if len(papers.labels(n)) else -1 for n in numbers])
+
+
+def prototypes(papers, numbers, x, least=20):
+    """Unit means of the unit rows `x` of each first label that at least `least` papers have."""
+    first = first_labels(papers, numbers)
+    found, counts = np.unique(first[first >= 0], return_counts=True)
+    means = np.stack([x[first == label].mean(0) for label in found[counts >= least]])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def posterior(x, means, scale):
+    """Roots of the probabilities of the prototypes given each unit row: unit rows whose cosine is the fidelity of two papers."""
+    logits = scale * x @ means.T
+    share = np.exp(logits - logits.max(1, keepdims=True))
+    return np.sqrt(share / share.sum(1, keepdims=True)).astype("f4")
 
 
 def sharpening(papers, numbers, x, shrink, least=8):
@@ -9,7 +29,7 @@ def sharpening(papers, numbers, x, shrink, least=8):
     the diagonal: a large `shrink` changes little. Closed form, so it cannot overfit far, and nothing has to be tuned
     but that number.
     """
-    first = np.array([papers.labels(n)[0] if len(papers.labels(n)) else -1 for n in numbers])
+    first = first_labels(papers, numbers)
     counts = np.bincount(first[first >= 0], minlength=len(papers.label_names))
     known = (first >= 0) & (counts[np.maximum(first, 0)] >= least)
     apart = x[known].copy()

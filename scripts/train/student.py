@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Trains the student: the lower layers of the teacher and a linear head, to give the target's vectors.
+"""Trains the student: some layers of the teacher, narrowed, and a linear head, to give the target's vectors.
 
   student.py --work WORK --teacher MINILM_FOLDER --target WORK/target.npz --eval ../shared/eval --out WORK/student
 
-Loss: one minus the cosine to the target, for the whole vector and for its prefixes (--nested), on the paper cut at
---limit tokens and on its title; plus, by weight, likeness of the batch's similarity matrix and a softmax over labels.
-The rate rises over --warm steps, stays, and falls over the last --decay of --steps: a run can be cut short, or taken
-further, by running it again with other --steps. Checkpoints go to OUT.state every --save steps; the same command again
-goes on from the last. Under torchrun each process takes a batch of its own and gradients are averaged. At the end OUT.pt holds the student. A text is seen from a random window every second time, so that not only beginnings are learned.
+It starts from narrow.py's cut. Loss: one minus the cosine to the target, for the whole vector and for its prefixes
+(--nested), on the paper cut at --limit tokens and on its title; plus, by weight, the distance of every token's last state to
+the teacher's (--states), likeness of the batch's similarity matrix (--matrix), the contrast of titles and papers
+(--contrast) and a softmax over labels (--labels). The rate rises over --warm steps, stays, and falls over the last --decay
+of --steps: a run can be cut short, or taken further, by running it again with other --steps. Checkpoints go to OUT.state
+every --save steps; the same command again goes on from the last. Under torchrun each process takes a batch of its own and
+gradients are averaged. At the end OUT.pt holds the student.
 """
 import argparse
+import glob
 import os
 import time
 
@@ -19,9 +22,10 @@ import torch.nn.functional as F
 from torch import distributed, nn
 
 import suite
-from bert import from_transformers
+from bert import Bert, from_transformers, mean
 from common import Papers, framed, padded, pick_device, save
-from static import label_loss, wanted_labels
+from narrow import cut
+from static import contrast, label_loss, wanted_labels
 
 
 def arguments():
@@ -31,10 +35,10 @@ def arguments():
     p.add_argument("--target", required=True)
     p.add_argument("--eval", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--start", default="", help="a .pt or .state to start from instead of the teacher's layers")
-    p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2])
-    p.add_argument("--frozen", type=int, default=0, help="this many layers, and the word vectors, stay as they are")
-    p.add_argument("--limit", type=int, default=96)
+    p.add_argument("--start", default="", help="a .pt or .state to start from instead of a cut of the teacher")
+    p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 3, 5], help="of the teacher, to start from")
+    p.add_argument("--inner", type=int, default=768, help="inner neurons kept of each layer")
+    p.add_argument("--limit", type=int, default=128, help="tokens of a paper; as in teacher.py where --states counts")
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--steps", type=int, default=1500)
     p.add_argument("--warm", type=int, default=100)
@@ -43,6 +47,8 @@ def arguments():
     p.add_argument("--rate", type=float, default=3e-4)
     p.add_argument("--head-rate", type=float, default=1e-3)
     p.add_argument("--matrix", type=float, default=1.0)
+    p.add_argument("--states", type=float, default=1.0)
+    p.add_argument("--contrast", type=float, default=0.0)
     p.add_argument("--labels", type=float, default=0.0)
     p.add_argument("--nested", type=int, nargs="*", default=[128])
     p.add_argument("--seed", type=int, default=1)
@@ -59,9 +65,13 @@ class Student(nn.Module):
         self.head = nn.Linear(bert.words.weight.shape[1], width)
 
     def forward(self, ids, lengths, device):
+        return self.with_states(ids, lengths, device)[0]
+
+    def with_states(self, ids, lengths, device):
+        """Vectors, and the last states of the real tokens end to end."""
         with torch.autocast(device, torch.bfloat16):
-            pooled = self.bert(ids, lengths)
-        return self.head(pooled)
+            states, real = self.bert.hidden(ids, lengths)
+        return self.head(mean(states[-1], real)), states[-1][real]
 
 
 def encoder(student, device, limit=256, budget=2048):
@@ -96,13 +106,22 @@ def ridge_head(student, papers, target, device, count=2000, strength=1e-3):
         student.head.bias.copy_(solved[-1])
 
 
-def window(tokens, limit, random):
-    """The paper's start, or a stretch from further on; short texts whole."""
-    room = limit - 2
-    if len(tokens) <= room or random.random() < 0.5:
-        return framed(tokens, limit)
-    at = random.integers(0, len(tokens) - room)
-    return framed(tokens[at:at + room], limit)
+class States:
+    """The teacher's last states of every paper's tokens, from the files of teacher.py, not held in memory."""
+
+    def __init__(self, work):
+        self.files, self.place = [], {}
+        for path in sorted(glob.glob(os.path.join(work, "teacher", "[0-9]*.states.npy"))):
+            shard = np.load(path.replace(".states.npy", ".npz"))
+            ends = np.cumsum(shard["lengths"])
+            for number, start, end in zip(shard["numbers"], ends - shard["lengths"], ends):
+                self.place[int(number)] = (len(self.files), int(start), int(end))
+            self.files.append(np.load(path, mmap_mode="r"))
+
+    def of(self, numbers):
+        """States of these papers' tokens, end to end."""
+        parts = [self.place[int(n)] for n in numbers]
+        return torch.from_numpy(np.concatenate([self.files[f][a:b] for f, a, b in parts])).float()
 
 
 def distance(x, y, widths, matrix):
@@ -115,8 +134,8 @@ def distance(x, y, widths, matrix):
 
 
 def parameter_groups(student, args):
-    frozen = [student.bert.words, student.bert.positions, student.bert.norm] if args.frozen >= 0 else []
-    for module in [*frozen, *student.bert.layers[:max(0, args.frozen)]]:
+    """Word and position vectors stay as they are: few of them are seen often enough to move well."""
+    for module in (student.bert.words, student.bert.positions, student.bert.norm):
         module.requires_grad_(False)
     body = [p for p in student.bert.parameters() if p.requires_grad]
     return [{"params": body, "lr": args.rate}, {"params": student.head.parameters(), "lr": args.head_rate}]
@@ -139,6 +158,33 @@ def average_gradients(parameters, ranks):
         gradient.copy_(part.view_as(gradient))
 
 
+def beginning(args, papers, width):
+    """The student before its first step; its head is fitted to the target by ridge_head."""
+    path = args.start or args.out + ".cut"
+    if not os.path.exists(path) and int(os.environ.get("RANK", 0)) == 0:
+        teacher = from_transformers(os.path.join(args.teacher, "model.safetensors")).eval()
+        rows = [framed(papers.full(n), 128) for n in papers.balanced(480, 0.6, args.seed + 1)]
+        bert = cut(teacher, args.layers, args.inner, [padded(rows[n:n + 16]) for n in range(0, len(rows), 16)])
+        save(path, student=Student(bert, width).state_dict())
+    if distributed.is_initialized():
+        distributed.barrier()
+    stored = torch.load(path, map_location="cpu")["student"]
+    student = empty(stored)
+    if student.head.out_features != width:
+        student.head = nn.Linear(student.head.in_features, width)
+        stored = {k: v for k, v in stored.items() if not k.startswith("head.")}
+    student.load_state_dict(stored, strict=False)
+    return student
+
+
+def empty(stored):
+    """A student of the shape of these weights."""
+    layers = 1 + max(int(k.split(".")[2]) for k in stored if k.startswith("bert.layers."))
+    inner = stored["bert.layers.0.up.weight"].shape[0]
+    bert = Bert(stored["bert.words.weight"].shape[0], layers, inner=inner)
+    return Student(bert, stored["head.weight"].shape[0])
+
+
 def main():
     args = arguments()
     device = pick_device(args.device)
@@ -150,10 +196,8 @@ def main():
         torch.set_num_threads(args.threads)
     papers, target = Papers(args.work), dict(np.load(args.target))
     width = target["full"].shape[1]
-    student = Student(from_transformers(os.path.join(args.teacher, "model.safetensors"), args.layers), width).to(device)
-    if args.start:
-        # The head is fitted anew below: another target has other axes.
-        student.load_state_dict(torch.load(args.start, map_location=device)["student"])
+    student = beginning(args, papers, width).to(device)
+    states = States(args.work) if args.states else None
     proxies = nn.Parameter(torch.randn(len(papers.label_names), width, device=device))
     groups = parameter_groups(student, args)
     optimiser = torch.optim.AdamW([*groups, {"params": [proxies], "lr": 0.01}], weight_decay=0.01, fused=True)
@@ -181,16 +225,20 @@ def main():
     start, seen = time.time(), []
     for step in range(first, args.steps):
         # The order depends on the step alone, so a resumed run sees what an undisturbed one would.
-        random = np.random.default_rng([args.seed, step, rank])
         total, first_paper = len(target["numbers"]), (step * ranks + rank) * args.batch
         epoch = np.random.default_rng([args.seed, 10**6 + first_paper // total]).permutation(total)
         at = first_paper % total
         pick = epoch[np.arange(at, at + args.batch) % total]
         numbers = target["numbers"][pick]
-        full = student(*padded([window(papers.full(n), args.limit, random) for n in numbers], device), device)
+        full, last = student.with_states(*padded([framed(papers.full(n), args.limit) for n in numbers], device), device)
         title = student(*padded([framed(papers.title(n), 48) for n in numbers], device), device)
         y_full, y_title = (torch.from_numpy(target[k][pick].astype("f4")).to(device) for k in ("full", "title"))
         loss = distance(full, y_full, widths, args.matrix) + 0.5 * distance(title, y_title, widths, args.matrix)
+        if states:
+            wanted = states.of(numbers).to(device)
+            loss = loss + args.states * (last.float() - wanted).square().mean() / wanted.square().mean()
+        if args.contrast:
+            loss = loss + args.contrast * contrast(title, full, 20.0)
         if args.labels:
             loss = loss + args.labels * label_loss(full, proxies, wanted_labels(papers, numbers, device), 10.0)
         for group, peak in zip(optimiser.param_groups, peaks):
@@ -214,7 +262,7 @@ def main():
             score(step + 1)
     if rank:
         return
-    save(args.out + ".pt", student=student.state_dict(), layers=len(args.layers), args=vars(args))
+    save(args.out + ".pt", student=student.state_dict(), args=vars(args))
     score(args.steps)
 
 

@@ -4,9 +4,10 @@
   target.py --work WORK --eval ../shared/eval --tokenizer tokenizer.json --static WORK/static.pt --out WORK/target.npz
 
 The views are the teacher's vector, the static model's and a lexical one (TF-IDF over tokens, truncated SVD); --mix says
-what each counts in the cosine. A linear map found from labels bends the whole (--shrink, 0 leaves it out), and it is
-rotated by its principal axes, so that a prefix of the vector is its best summary. Works on stored vectors alone: a trial
-costs half a minute, and its score bounds what a student can reach.
+what each counts in the cosine. A linear map found from labels bends the whole (--shrink, 0 leaves it out), the
+probabilities of the labels' prototypes are put beside it (--posterior), and it is rotated by its principal axes, so that a
+prefix of the vector is its best summary. Works on stored vectors alone: a trial costs a minute, and its score bounds what
+a student can reach.
 """
 import argparse
 import glob
@@ -20,7 +21,7 @@ from sklearn.utils.extmath import randomized_svd
 
 import suite
 from common import Papers, STOP, unit
-from sharpen import rotation, sharpening
+from sharpen import posterior, prototypes, rotation, sharpening
 
 
 def arguments():
@@ -32,6 +33,7 @@ def arguments():
     p.add_argument("--static", required=True)
     p.add_argument("--mix", type=float, nargs=3, default=[0.6, 0.2, 0.2], help="teacher, static, lexical")
     p.add_argument("--shrink", type=float, default=1.0, help="0: labels change nothing; else see sharpening()")
+    p.add_argument("--posterior", type=float, nargs=2, default=[0.2, 15.0], help="share of the cosine, and sharpness")
     p.add_argument("--rank", type=int, default=256, help="of the lexical view")
     p.add_argument("--width", type=int, default=384)
     p.add_argument("--nested", type=int, nargs="*", default=[])
@@ -99,8 +101,14 @@ def main():
     x = joined(teacher_full, full)
     bend = sharpening(papers, numbers, x, args.shrink) if args.shrink else np.eye(x.shape[1], dtype="f4")
     y = unit(x @ bend)
-    turn = rotation(y, args.width)
-    project = lambda teacher, rows: unit(unit(joined(teacher, rows) @ bend) @ turn)
+    means = prototypes(papers, numbers, y)
+    share, scale = args.posterior
+
+    def labelled(y):
+        return mixed((y, posterior(y, means, scale)), (1 - share, share)) if share else y
+
+    turn = rotation(labelled(y), args.width)
+    project = lambda teacher, rows: unit(labelled(unit(joined(teacher, rows) @ bend)) @ turn)
     if args.out:
         np.savez(args.out, numbers=numbers, full=project(teacher_full, full).astype("f2"),
                  title=project(teacher_title, title).astype("f2"))
