@@ -122,6 +122,9 @@ pub struct Embed {
     /// Write vectors to this file instead: .npy (with .ids.json beside it), .parquet or .jsonl
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Embed every file of one folder into a Parquet file in another; run again, it goes on where it was stopped
+    #[arg(long, num_args = 2, value_names = ["IN_DIR", "OUT_DIR"], conflicts_with_all = ["inputs", "output"])]
+    pub shards: Option<Vec<PathBuf>>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the group documents its options")]
     pub encode: EncodeOptions,

@@ -13,6 +13,7 @@ mod info;
 mod model;
 mod recommend;
 mod scan;
+mod shards;
 mod themes;
 
 pub use add::{AddReport, OnSkip, add_papers, read_papers, remove_papers, require_papers};
@@ -24,6 +25,7 @@ pub use find::{Found, Mode, search};
 pub use info::{CollectionInfo, ModelInfo, PaperInfo, describe_collection, describe_paper};
 pub use model::{ModelChoice, PaperEncoder, QueryEncoder, load_encoder};
 pub use recommend::{Recommendation, Request, Why, recommend};
+pub use shards::{ShardsReport, embed_shards};
 pub use themes::{Theme, ThemeOverview, ThemePaper, theme_papers, themes};
 
 use crate::paper::Paper;

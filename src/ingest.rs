@@ -16,6 +16,7 @@ mod lines;
 pub mod listing;
 mod open;
 mod page;
+mod parquet_rows;
 mod people;
 mod skip;
 mod table;
@@ -26,7 +27,7 @@ pub use format::Format;
 pub use skip::Skip;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::ingest::files::Entry;
@@ -68,6 +69,8 @@ pub enum Input {
     Stdin,
     /// A file, or a folder with all below it.
     Path(PathBuf),
+    /// A file that was found in a folder: what it holds has to show that it is papers.
+    Found(PathBuf),
 }
 
 impl Input {
@@ -82,7 +85,7 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("-"),
-            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Path(path) | Self::Found(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -140,19 +143,29 @@ pub fn read(inputs: &[Input], options: &Options, sink: &mut dyn FnMut(Item) -> R
     Ok(())
 }
 
+/// The files below a folder in the order of their names, hidden ones left out, and what there cannot be read.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] where the folder cannot be read.
+pub fn files_below(folder: &Path) -> Result<Vec<Result<PathBuf, Skip>>> {
+    files::below(folder)
+}
+
 fn read_file(entry: &Entry, options: &Options, sink: &mut dyn FnMut(Item) -> Result<()>) -> Result<()> {
     let place = Place { file: &entry.name, options };
-    let bytes = match open::open(&entry.source) {
-        Ok(bytes) => bytes,
+    let opened = match open::open(&entry.source) {
+        Ok(opened) => opened,
         Err(unreadable) => return sink(Item::Skipped(Skip::file(place.file, reason(&unreadable)))),
     };
-    let mut text = Text::new(bytes);
+    // Rows of Parquet come as JSON, whatever the user says of the inputs.
+    let format = if opened.is_parquet { Some(Format::Json) } else { options.format };
+    let mut text = Text::new(opened.bytes);
     let mut count = 0_u64;
     let mut counting = |item| {
         count += u64::from(!matches!(item, Item::Note(_)));
         sink(item)
     };
-    read_text(&mut text, entry, place, &mut counting)?;
+    read_text(&mut text, format, entry, place, &mut counting)?;
     report(&text, place, &mut counting)?;
     if count == 0 {
         sink(Item::Skipped(Skip::file(place.file, "holds no records")))?;
@@ -167,13 +180,19 @@ fn reason(unreadable: &Unreadable) -> String {
     }
 }
 
-fn read_text(text: &mut Text, entry: &Entry, place: Place<'_>, sink: &mut dyn FnMut(Item) -> Result<()>) -> Result<()> {
+fn read_text(
+    text: &mut Text,
+    format: Option<Format>,
+    entry: &Entry,
+    place: Place<'_>,
+    sink: &mut dyn FnMut(Item) -> Result<()>,
+) -> Result<()> {
     text.fill(HEAD);
     if text.pending().trim().is_empty() && text.fault().is_none() && !text.fill(2 * HEAD) {
         return sink(Item::Skipped(Skip::file(place.file, "is empty")));
     }
     let name = format::Name { path: &entry.name, is_named: entry.is_named };
-    let detected = place.options.format.map_or_else(|| format::detect(text.pending(), name, place.options), Ok);
+    let detected = format.map_or_else(|| format::detect(text.pending(), name, place.options), Ok);
     match detected {
         Ok(format) => read_format(format, text, place, sink),
         Err(reason) => sink(Item::Skipped(Skip::file(place.file, reason))),

@@ -13,6 +13,9 @@ use crate::terminal::{Talk, counted, grouped};
 
 pub(super) fn run(arguments: &Embed, threads: Option<u16>, talk: &Talk) -> Result<Outcome> {
     let choice = settings::model(&arguments.encode, threads);
+    if let Some([from, to]) = arguments.shards.as_deref() {
+        return shards(arguments, from, to, &choice, talk);
+    }
     match (&arguments.output, &arguments.collection) {
         (Some(_), Some(_)) => {
             let problem = Problem::new("-o and -c", "vectors go to a file or to a collection, not to both");
@@ -24,6 +27,30 @@ pub(super) fn run(arguments: &Embed, threads: Option<u16>, talk: &Talk) -> Resul
             to_collection(arguments, &path, choice, talk)
         }
     }
+}
+
+fn shards(arguments: &Embed, from: &Path, to: &Path, choice: &ModelChoice, talk: &Talk) -> Result<Outcome> {
+    let options = settings::reading(&arguments.reading)?;
+    let mut skips = Skips::new(&arguments.skip)?;
+    let encoder = engine::load_encoder(choice, talk)?;
+    let report = engine::embed_shards(from, to, &options, &encoder, talk, &mut |skip| skips.add(skip));
+    let outcome = skips.finish(report.as_ref().map_or(0, |report| report.papers), talk)?;
+    let report = report?;
+    say_truncated(report.truncated, talk);
+    if arguments.json {
+        print_json(&report)?;
+        return Ok(outcome);
+    }
+    let model = format!("{} ({} numbers, {})", report.model, report.dimensions, report.precision);
+    let files = format!("wrote {} of {}", grouped(report.written), counted(report.shards, "shard"));
+    let kept = if report.kept > 0 { format!(", {} there already", grouped(report.kept)) } else { String::new() };
+    let failed = if report.failed > 0 { format!(", {} not readable", grouped(report.failed)) } else { String::new() };
+    talk.say(&format!(
+        "embedded {} with {model}; {files} to {}{kept}{failed}",
+        counted(report.papers, "paper"),
+        to.display()
+    ));
+    Ok(outcome)
 }
 
 fn to_file(arguments: &Embed, output: &Path, choice: &ModelChoice, talk: &Talk) -> Result<Outcome> {
@@ -70,14 +97,18 @@ fn to_collection(arguments: &Embed, path: &Path, choice: ModelChoice, talk: &Tal
 }
 
 fn show(arguments: &Embed, report: &EmbedReport, place: &str, talk: &Talk) -> Result<()> {
-    if report.truncated > 0 {
-        let verb = if report.truncated == 1 { "text was" } else { "texts were" };
-        talk.say(&format!("{} {verb} longer than the model reads and cut off", grouped(report.truncated)));
-    }
+    say_truncated(report.truncated, talk);
     if arguments.json {
         return print_json(report);
     }
     let model = format!("{} ({} numbers, {})", report.model, report.dimensions, report.precision);
     talk.say(&format!("embedded {} with {model}; {place}", counted(report.embedded, "paper")));
     Ok(())
+}
+
+fn say_truncated(truncated: usize, talk: &Talk) {
+    if truncated > 0 {
+        let verb = if truncated == 1 { "text was" } else { "texts were" };
+        talk.say(&format!("{} {verb} longer than the model reads and cut off", grouped(truncated)));
+    }
 }

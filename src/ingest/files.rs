@@ -31,21 +31,32 @@ pub(super) fn list(inputs: &[Input]) -> Result<Vec<Result<Entry, Skip>>> {
         match input {
             Input::Stdin => entries.push(Ok(Entry { source: Source::Stdin, name: "-".into(), is_named: true })),
             Input::Path(path) => add(path, &mut entries)?,
+            Input::Found(path) => {
+                File::open(path).map_err(|error| Error::io("read", path, error))?;
+                entries.push(Ok(entry(path, false)));
+            }
         }
     }
     Ok(entries)
+}
+
+/// The files below a folder, and what in it cannot be read.
+pub(super) fn below(folder: &Path) -> Result<Vec<Result<PathBuf, Skip>>> {
+    fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
+    let mut found = Vec::new();
+    walk(folder, &mut found);
+    Ok(found)
 }
 
 fn add(path: &Path, entries: &mut Vec<Result<Entry, Skip>>) -> Result<()> {
     let failed = |error| Error::io("read", path, error);
     let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.is_dir() {
-        let before = entries.len();
-        fs::read_dir(path).map_err(failed)?;
-        walk(path, entries);
-        if entries.len() == before {
+        let found = below(path)?;
+        if found.is_empty() {
             entries.push(Err(Skip::file(path.display().to_string(), "the folder holds no files")));
         }
+        entries.extend(found.into_iter().map(|found| found.map(|path| entry(&path, false))));
         return Ok(());
     }
     // A pipe must not be opened twice, so only what can be opened again is tried.
@@ -60,11 +71,11 @@ fn entry(path: &Path, is_named: bool) -> Entry {
     Entry { source: Source::File(path.to_owned()), name: path.display().to_string(), is_named }
 }
 
-fn walk(folder: &Path, entries: &mut Vec<Result<Entry, Skip>>) {
+fn walk(folder: &Path, found: &mut Vec<Result<PathBuf, Skip>>) {
     let paths = match visible(folder) {
         Ok(paths) => paths,
         Err(error) => {
-            return entries.push(Err(Skip::file(folder.display().to_string(), format!("cannot be read: {error}"))));
+            return found.push(Err(Skip::file(folder.display().to_string(), format!("cannot be read: {error}"))));
         }
     };
     for path in paths {
@@ -72,11 +83,11 @@ fn walk(folder: &Path, entries: &mut Vec<Result<Entry, Skip>>) {
         let is_link = path.is_symlink();
         match fs::metadata(&path) {
             // A link may lead back up, and then the walk would not end.
-            Ok(metadata) if metadata.is_dir() && is_link => entries.push(skipped("a link to a folder".to_owned())),
-            Ok(metadata) if metadata.is_dir() => walk(&path, entries),
-            Ok(metadata) if metadata.is_file() => entries.push(Ok(entry(&path, false))),
-            Ok(_) => entries.push(skipped("neither a file nor a folder".to_owned())),
-            Err(error) => entries.push(skipped(format!("cannot be read: {error}"))),
+            Ok(metadata) if metadata.is_dir() && is_link => found.push(skipped("a link to a folder".to_owned())),
+            Ok(metadata) if metadata.is_dir() => walk(&path, found),
+            Ok(metadata) if metadata.is_file() => found.push(Ok(path)),
+            Ok(_) => found.push(skipped("neither a file nor a folder".to_owned())),
+            Err(error) => found.push(skipped(format!("cannot be read: {error}"))),
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Also knows the files that are certainly no papers by their first bytes, so that nobody sees a picture as text.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 
 use crate::ingest::files::Source;
+use crate::ingest::parquet_rows::{self, ParquetRows};
 use crate::ingest::text::utf16;
 
 /// A stream of bytes.
@@ -18,7 +20,6 @@ const LAYERS: usize = 3;
 
 /// What files of other kinds begin with, and what to say of them.
 const KINDS: &[(&[u8], &str)] = &[
-    (b"PAR1", "Parquet, which is not read yet: export it as CSV or JSON Lines"),
     (b"PK\x03\x04", "a zip archive (or an Office document): unpack or export it first"),
     (b"%PDF-", "a PDF: export the bibliography as BibTeX, RIS or JSON instead"),
     (b"SQLite format 3\0", "an SQLite database: `thematic export` writes a collection's papers as JSON Lines"),
@@ -41,19 +42,29 @@ pub(super) enum Unreadable {
     /// The operating system or the decompressor refused.
     Failed(io::Error),
     /// It is something else, in words that follow `is `.
-    Foreign(&'static str),
+    Foreign(Cow<'static, str>),
+}
+
+/// A source's text as bytes.
+pub(super) struct Opened {
+    pub(super) bytes: Bytes,
+    /// Whether these are rows of Parquet, written as JSON Lines.
+    pub(super) is_parquet: bool,
 }
 
 /// The bytes of a source, decompressed.
-pub(super) fn open(source: &Source) -> Result<Bytes, Unreadable> {
+pub(super) fn open(source: &Source) -> Result<Opened, Unreadable> {
     let mut bytes: Bytes = match source {
         Source::Stdin => Box::new(io::stdin()),
         Source::File(path) => Box::new(File::open(path).map_err(Unreadable::Failed)?),
     };
-    for _ in 0..LAYERS {
+    for layer in 0..LAYERS {
         let (head, whole) = peek(bytes).map_err(Unreadable::Failed)?;
+        if head.starts_with(parquet_rows::MAGIC) {
+            return parquet(source, layer);
+        }
         if let Some(kind) = foreign(&head) {
-            return Err(Unreadable::Foreign(kind));
+            return Err(Unreadable::Foreign(kind.into()));
         }
         match head[..] {
             [0x1F, 0x8B, ..] => bytes = Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
@@ -61,10 +72,23 @@ pub(super) fn open(source: &Source) -> Result<Bytes, Unreadable> {
                 let decoder = zstd::stream::read::Decoder::with_buffer(buffered(whole));
                 bytes = Box::new(decoder.map_err(Unreadable::Failed)?);
             }
-            _ => return Ok(whole),
+            _ => return Ok(Opened { bytes: whole, is_parquet: false }),
         }
     }
-    Err(Unreadable::Foreign("compressed too many times over"))
+    Err(Unreadable::Foreign("compressed too many times over".into()))
+}
+
+/// Parquet is read from its end, so it must be a file, and lie there as it is.
+fn parquet(source: &Source, layer: usize) -> Result<Opened, Unreadable> {
+    match source {
+        Source::File(path) if layer == 0 => {
+            let file = File::open(path).map_err(Unreadable::Failed)?;
+            let rows = ParquetRows::open(file).map_err(|reason| Unreadable::Foreign(reason.into()))?;
+            Ok(Opened { bytes: Box::new(rows), is_parquet: true })
+        }
+        Source::File(_) => Err(Unreadable::Foreign("Parquet within another compression: decompress it first".into())),
+        Source::Stdin => Err(Unreadable::Foreign("Parquet, which standard input cannot carry: name the file".into())),
+    }
 }
 
 /// What ended a stream early, in words.

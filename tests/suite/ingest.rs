@@ -4,6 +4,7 @@ mod faults;
 mod formats;
 mod json;
 mod long;
+mod parquet;
 mod properties;
 
 use std::fs;

@@ -20,4 +20,5 @@ mod listing;
 mod models;
 mod program;
 mod quality;
+mod shards;
 mod tiny;

@@ -56,7 +56,6 @@ fn other_kinds_of_file_are_named() {
         |content: &[u8], expected: &str| assert_eq!(read("papers.jsonl", content).reasons(), [(None, expected)]);
     check(b"%PDF-1.7\n", "is a PDF: export the bibliography as BibTeX, RIS or JSON instead");
     check(b"PK\x03\x04rest", "is a zip archive (or an Office document): unpack or export it first");
-    check(b"PAR1rest", "is Parquet, which is not read yet: export it as CSV or JSON Lines");
     check(&[0; 4096], "is binary, not text");
     check(&[[7, 200, 3, 65]; 300].concat(), "is binary, not text");
     let mut tar = vec![b'a'; 512];
