@@ -133,7 +133,7 @@ fn run(
             progress,
             on_skip,
         };
-        let sink = |batch| writing.take(batch);
+        let sink = |batch: Finished<Key>| writing.take(&batch);
         let summary = encoder.encoder.encode_stream(reading, Kind::Document, Order::AsGiven, sink, progress)?;
         counts.written = writing.finish()?;
         Ok((summary, counts))
@@ -250,7 +250,7 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    fn take(&mut self, batch: Finished<Key>) -> Result<()> {
+    fn take(&mut self, batch: &Finished<Key>) -> Result<()> {
         for ((shard, id), vector) in batch.keys.iter().zip(batch.vectors.rows()) {
             if self.open.as_ref().is_none_or(|(open, _)| open != shard) {
                 self.close()?;

@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use crate::program::{Desk, Said, example_papers};
+use crate::tiny::fixture;
 
 /// Ids and vectors of a file, in its order.
 fn stored(path: &Path) -> (Vec<String>, Vec<Vec<f32>>) {
@@ -47,8 +48,13 @@ fn shards(desk: &Desk, count: usize) {
     }
 }
 
+/// A model that takes no time.
+fn model() -> String {
+    fixture("tiny-static").display().to_string()
+}
+
 fn embed(desk: &Desk) -> Said {
-    desk.run(&["embed", "--shards", "in", "out", "--json"])
+    desk.run(&["embed", "--shards", "in", "out", "--json", "--model", &model()])
 }
 
 fn manifest(desk: &Desk) -> Vec<Value> {
@@ -79,7 +85,7 @@ fn each_file_becomes_one_with_the_vectors_that_the_file_alone_gives() {
         ("in/more/part-2.jsonl", "out/more/part-2.parquet"),
         ("in/part-3.jsonl", "out/part-3.parquet"),
     ] {
-        desk.done(&["embed", input, "-o", "alone.parquet"]);
+        desk.done(&["embed", input, "-o", "alone.parquet", "--model", &model()]);
         let (ids, vectors) = stored(&desk.path(output));
         let alone = stored(&desk.path("alone.parquet"));
         assert!((&ids, &vectors) == (&alone.0, &alone.1), "{input}");
@@ -118,7 +124,7 @@ fn a_file_that_holds_no_papers_is_named_and_the_others_go_on() {
     for name in ["a-picture.jsonl", "empty.jsonl"] {
         assert!(said.err.contains(&format!("`{name}` holds no paper that can be read")), "{}", said.err);
     }
-    let strict = desk.run(&["embed", "--shards", "in", "out", "--strict"]);
+    let strict = desk.run(&["embed", "--shards", "in", "out", "--strict", "--model", &model()]);
     assert_eq!(strict.code, 5, "what failed is tried again: {strict:?}");
 }
 
@@ -127,7 +133,8 @@ fn what_cannot_go_together_is_refused_before_any_work() {
     let desk = Desk::new();
     shards(&desk, 2);
     let refused = |arguments: &[&str], cause: &str, hint: &str| {
-        let said = desk.run(arguments);
+        let model = model();
+        let said = desk.run(&[arguments, &["--model", &model]].concat());
         assert_eq!(said.code, 2, "{said:?}");
         assert!(said.err.contains(cause) && said.err.contains(hint), "{}", said.err);
     };
@@ -137,7 +144,7 @@ fn what_cannot_go_together_is_refused_before_any_work() {
     refused(&["embed", "--shards", "in", "out"], "would both become `part-0.parquet`", "rename one of them");
     fs::remove_file(desk.path("in/part-0.csv")).expect("it was there");
     embed(&desk);
-    let other = ["embed", "--shards", "in", "out", "--dimensions", "64"];
+    let other = ["embed", "--shards", "in", "out", "--dimensions", "8"];
     refused(&other, "holds vectors of dimensions", "name another folder");
     desk.write("out/manifest.jsonl", "{\"format\": \n");
     refused(&["embed", "--shards", "in", "out"], "`out/manifest.jsonl` line 1: is damaged", "delete this file");
@@ -151,7 +158,8 @@ fn a_kill_leaves_nothing_half_written_and_the_next_run_goes_on() {
         desk.write(&format!("in/part-{shard:02}.jsonl"), &text);
     }
     fs::create_dir(desk.path("out")).expect("a folder");
-    let arguments = ["embed", "--shards", "in", "out", "--quiet"];
+    let model = model();
+    let arguments = ["embed", "--shards", "in", "out", "--quiet", "--model", &model];
     // Ever later kills, until one run gets to its end undisturbed.
     let mut pause = Duration::from_millis(20);
     loop {
