@@ -12,6 +12,7 @@ mod embedded;
 mod fields;
 mod hub;
 mod inspect;
+mod layout;
 mod manifest;
 mod read;
 mod settings;
@@ -20,11 +21,13 @@ mod weights;
 
 pub use bytes::Bytes;
 pub use description::{
-    Activation, Architecture, BertConfig, Body, Dense, Description, HeadModule, Kept, Pooling, PoolingMode, Prompts,
-    StaticTable,
+    Activation, Architecture, Biases, Body, Dense, Description, Distance, Encoder, Family, HeadModule, Kept,
+    LayerAttention, Norm, NormPlacement, Pooling, PoolingMode, PositionTable, Prompts, Qwen3, Rotary, SizeFields,
+    StaticTable, Stretch,
 };
 pub use embedded::DEFAULT_MODEL;
 pub use inspect::{Checked, FileCheck, check, export};
+pub use layout::{Layout, Up};
 pub use manifest::{KnownModel, TextTemplate, find, known_models};
 pub use settings::Settings;
 pub use weights::Weights;

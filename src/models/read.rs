@@ -170,7 +170,7 @@ fn max_length(settings: &Fields, tokenizer: &Fields, longest: usize) -> Result<u
     match settings.optional_count("max_seq_length")? {
         Some(length) if length > longest => Err(settings.bad(
             "max_seq_length",
-            &format!("is {length}, but `max_position_embeddings` in `config.json` is {longest}"),
+            &format!("is {length}, but by `config.json` the model reads {longest} tokens at most"),
         )),
         Some(length) if length < 3 => {
             Err(settings.bad("max_seq_length", &format!("is {length}, too short for a text")))

@@ -83,6 +83,82 @@ fn every_option_of_a_folder_gives_the_vectors_of_sentence_transformers() {
     }
 }
 
+/// The tiny model of every architecture, and whether candle-transformers has it too.
+const ARCHITECTURES: [(&str, bool); 10] = [
+    ("roberta", true),
+    ("xlm-roberta", true),
+    ("distilbert", false),
+    ("mpnet", false),
+    ("nomic-bert", true),
+    ("nomic-bert-5", false),
+    ("modernbert", true),
+    ("jina-bert", true),
+    ("gte", false),
+    ("qwen3", true),
+];
+
+/// The texts of the tiny models, and some that contain tokenizers' own marks.
+fn architecture_texts() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/marked.json");
+    let marked: Vec<String> = serde_json::from_slice(&fs::read(path).expect("committed texts")).expect("a list");
+    tiny_texts().into_iter().chain(marked).collect()
+}
+
+/// The smallest cosine of each stretch of `width` numbers: one for each pooling mode.
+fn smallest_cosine_by_mode(vectors: &Vectors, golden: &[f32], width: usize) -> f32 {
+    let cosine = |one: &[f32], other: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        (dot(one, other) / (dot(one, one) * dot(other, other)).sqrt()) as f32
+    };
+    assert_eq!(vectors.as_slice().len(), golden.len());
+    let pairs = vectors.as_slice().chunks_exact(width).zip(golden.chunks_exact(width));
+    pairs.map(|(one, other)| cosine(one, other)).fold(f32::INFINITY, f32::min)
+}
+
+#[test]
+fn every_architecture_gives_the_vectors_of_its_authors() {
+    let (golden, texts) = (golden("architectures.safetensors"), architecture_texts());
+    for (name, in_candle) in ARCHITECTURES {
+        for options in exact_engines() {
+            let folder = fixture(&format!("tiny-{name}"));
+            if options.engine == EngineChoice::Reference && !in_candle {
+                refused(&folder, &options, "`--engine reference`");
+                continue;
+            }
+            let encoder = encoder(&folder, &options);
+            for (kind, tensor) in [(Kind::Document, "plain"), (Kind::Query, "query")] {
+                let tensor = format!("{name}/{tensor}");
+                if !golden.contains(&tensor) {
+                    continue;
+                }
+                let encoded = encoder.encode(&texts, kind).expect("vectors");
+                let cosine = smallest_cosine_by_mode(&encoded.vectors, &golden.f32(&tensor).expect("rows"), 32);
+                assert!(cosine >= PARITY, "{tensor} by {:?}: {cosine}", options.engine);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_architecture_is_independent_of_company_and_near_in_half_precision() {
+    let texts = architecture_texts();
+    for (name, _) in ARCHITECTURES.into_iter().filter(|(name, _)| *name != "qwen3") {
+        let folder = fixture(&format!("tiny-{name}"));
+        let exact = Options { precision: Precision::F32, ..Options::default() };
+        let together = encoder(&folder, &exact).encode(&texts, Kind::Document).expect("vectors");
+        let apart = Options { batch_tokens: NonZeroUsize::new(1), threads: NonZeroUsize::new(3), ..exact };
+        let apart = encoder(&folder, &apart).encode(&texts, Kind::Document).expect("vectors");
+        assert_eq!(together.vectors, apart.vectors, "{name}");
+        let half = Options { precision: Precision::Bf16, ..Options::default() };
+        let half = encoder(&folder, &half).encode(&texts, Kind::Document).expect("vectors");
+        let rows = together.vectors.rows().zip(half.vectors.rows());
+        let cosines = rows.map(|(one, other)| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>());
+        let smallest = cosines.fold(f32::INFINITY, f32::min);
+        // Heads of eight numbers and rows of 32 average little of the rounding away.
+        assert!(smallest >= 0.999, "{name}: {smallest}");
+    }
+}
+
 #[test]
 fn static_tables_give_the_vectors_of_sentence_transformers_and_model2vec() {
     let (golden, texts) = (golden("tiny.safetensors"), tiny_texts());

@@ -68,7 +68,7 @@ fn a_damaged_file_is_named() {
 fn a_field_that_is_not_understood_is_named() {
     let merged = |file: &'static str, changes: Value| move |folder: &Path| merge(folder, file, &changes);
     check_refused(merged("config.json", json!({"model_type": "t5"})), "config.json`: `model_type`: is `t5`");
-    check_refused(merged("config.json", json!({"hidden_act": "swish"})), "`hidden_act`: is `swish`");
+    check_refused(merged("config.json", json!({"hidden_act": "mish"})), "`hidden_act`: is `mish`");
     check_refused(merged("config.json", json!({"hidden_size": "32"})), "`hidden_size`: is \"32\"");
     check_refused(merged("config.json", json!({"num_attention_heads": 5})), "`num_attention_heads`: is 5");
     let pooling = "1_Pooling/config.json";
