@@ -198,7 +198,7 @@ def modernbert() -> None:
     network = shaken(ModernBertModel(config), 25)
     fields = (
         "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size max_position_embeddings "
-        "hidden_activation norm_eps norm_bias attention_bias mlp_bias local_attention"
+        "hidden_activation norm_eps norm_bias attention_bias mlp_bias local_attention pad_token_id"
     ).split()
     described = config_of(config, "modernbert", *fields)
     described |= {"global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0}

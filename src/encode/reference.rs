@@ -70,7 +70,7 @@ impl Reference {
         let states = match &self.network {
             Network::Bert(model) => model.forward(&ids, &ids.zeros_like()?, Some(&mask))?,
             Network::Roberta { model, .. } => model.forward(&ids, &mask, &ids.zeros_like()?, None, None, None)?,
-            Network::NomicBert(model) => model.forward(&ids, None, Some(&mask))?,
+            Network::NomicBert(model) => model.forward(&ids, None, Some(&mask.to_dtype(DType::U32)?))?,
             Network::ModernBert(model) => model.forward(&ids, &mask)?,
             Network::JinaBert(model) => model.forward(&ids)?,
             // A copy shares the weights and has an empty cache of keys.

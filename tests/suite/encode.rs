@@ -118,6 +118,7 @@ fn smallest_cosine_by_mode(vectors: &Vectors, golden: &[f32], width: usize) -> f
 #[test]
 fn every_architecture_gives_the_vectors_of_its_authors() {
     let (golden, texts) = (golden("architectures.safetensors"), architecture_texts());
+    let mut failures = Vec::new();
     for (name, in_candle) in ARCHITECTURES {
         for options in exact_engines() {
             let folder = fixture(&format!("tiny-{name}"));
@@ -133,10 +134,13 @@ fn every_architecture_gives_the_vectors_of_its_authors() {
                 }
                 let encoded = encoder.encode(&texts, kind).expect("vectors");
                 let cosine = smallest_cosine_by_mode(&encoded.vectors, &golden.f32(&tensor).expect("rows"), 32);
-                assert!(cosine >= PARITY, "{tensor} by {:?}: {cosine}", options.engine);
+                if cosine.is_nan() || cosine < PARITY {
+                    failures.push(format!("{tensor} by {:?}: {cosine}", options.engine));
+                }
             }
         }
     }
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 #[test]
