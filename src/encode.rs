@@ -9,6 +9,7 @@ mod decoder;
 mod engine;
 mod head;
 mod packed;
+mod pickle;
 mod plan;
 mod pooling;
 mod reference;
@@ -17,6 +18,7 @@ mod table;
 mod tensors;
 mod tokens;
 
+pub use pickle::unpickle;
 pub use stream::{Finished, Order, Summary};
 
 use std::num::NonZeroUsize;
@@ -405,7 +407,7 @@ mod tests {
         let label = "architectures.safetensors".to_owned();
         let golden = Weights::open(vec![(label, std::sync::Arc::new(Bytes::Owned(bytes)))]).expect("valid tokens");
         let texts: Vec<String> = texts("texts.json").into_iter().step_by(4).chain(texts("marked.json")).collect();
-        let settings = Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None };
+        let settings = Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
         let names = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "nomic-bert", "modernbert", "gte", "qwen3"];
         for name in names {
             let folder = root.join(format!("tests/fixtures/models/tiny-{name}"));

@@ -23,7 +23,7 @@ const COLUMNS: &[Column] = &[
 pub(super) fn run(arguments: &Models, talk: &Talk) -> Result<Outcome> {
     let settings = Settings::from_environment();
     match arguments.action.as_ref().unwrap_or(&ModelsAction::List) {
-        ModelsAction::List => list(&settings, arguments.json),
+        ModelsAction::List => list(&settings, arguments.json, talk),
         ModelsAction::Pull { model, revision } => {
             pull(model, &Settings { revision: revision.clone(), ..settings }, arguments.json, talk)
         }
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Models, talk: &Talk) -> Result<Outcome> {
     }
 }
 
-fn list(settings: &Settings, as_json: bool) -> Result<Outcome> {
+fn list(settings: &Settings, as_json: bool, talk: &Talk) -> Result<Outcome> {
     let known = models::known_models();
     if as_json {
         let describe = |model: &KnownModel| {
@@ -57,6 +57,8 @@ fn list(settings: &Settings, as_json: bool) -> Result<Outcome> {
         ]
     };
     terminal::print(&table(COLUMNS, &known.iter().map(row).collect::<Vec<_>>()))?;
+    let kinds = models::supported().collect::<Vec<_>>().join(", ");
+    talk.say(&format!("and any folder, or `owner/model` of the hub, that is static or of one of: {kinds}"));
     Ok(Outcome::Done)
 }
 

@@ -16,7 +16,7 @@ use crate::kernel::{
     embed, layer_norm, layer_norm_to, linear, rotate,
 };
 use crate::models::{
-    Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, Pooling, PositionTable, Rotary,
+    self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, Pooling, PositionTable, Rotary,
 };
 
 /// Activations of so many tokens fill the second-level cache; more gain nothing.
@@ -63,6 +63,14 @@ struct Layer {
     up: LinearWeights,
     down: LinearWeights,
     feed_forward_norm: Norm,
+    bottleneck: Option<Bottleneck>,
+}
+
+/// What an adapter adds after the feed-forward part.
+struct Bottleneck {
+    activation: kernel::Activation,
+    down: LinearWeights,
+    up: LinearWeights,
 }
 
 struct Norm {
@@ -93,7 +101,7 @@ impl Packed {
         precision: kernel::Precision,
     ) -> Result<Self> {
         let tensors = EncoderTensors::open(&model.weights, encoder)?;
-        let activation = activation(encoder)?;
+        let activation = activation(encoder.activation)?;
         let angles = distinct_angles(encoder);
         let packing = Packing { isa, precision, encoder, angles: &angles };
         let norm = |norm| packing.norm(norm);
@@ -112,7 +120,10 @@ impl Packed {
             bias: distance_bias(encoder, &tensors)?,
             rotaries: angles.iter().map(|rotary| kernel::Rotary::new(encoder.longest, &rotary.frequencies())).collect(),
             layers: layers
-                .map(|(number, settings)| Ok(packing.layer(*settings, tensors.layer(number)?)))
+                .map(|(number, settings)| {
+                    let bottleneck = packing.bottleneck(model.bottleneck.as_ref(), number)?;
+                    Ok(Layer { bottleneck, ..packing.layer(*settings, tensors.layer(number)?) })
+                })
                 .collect::<Result<_>>()?,
             final_norm: tensors.final_norm()?.map(norm),
             pooling: pooling.clone(),
@@ -157,6 +168,12 @@ impl Packed {
         let norm = layer.attention_norm.as_ref().unwrap_or(&self.embedding_norm);
         layer_norm(self.isa, &norm.view(), &mut scratch.rows, Some(&mut scratch.input));
         self.feed_forward(layer, scratch);
+        if let Some(bottleneck) = &layer.bottleneck {
+            self.norm_to_input(&layer.feed_forward_norm, scratch);
+            let Scratch { rows, input, inner, workspace, .. } = scratch;
+            linear(&bottleneck.down, input, bottleneck.activation, Output::Operand(inner), workspace);
+            linear(&bottleneck.up, inner, kernel::Activation::Identity, Output::Residual(rows), workspace);
+        }
         layer_norm(self.isa, &layer.feed_forward_norm.view(), &mut scratch.rows, Some(&mut scratch.input));
     }
 
@@ -288,7 +305,19 @@ impl Packing<'_> {
             up: self.linear(&layer.up, hidden),
             down: self.linear(&layer.down, inner),
             feed_forward_norm: self.norm(layer.feed_forward_norm),
+            bottleneck: None,
         }
+    }
+
+    fn bottleneck(&self, adapter: Option<&models::Bottleneck>, number: usize) -> Result<Option<Bottleneck>> {
+        let Some(adapter) = adapter else { return Ok(None) };
+        let Some(layer) = adapter.layer(number)? else { return Ok(None) };
+        let linear = |weight, bias| tensors::Linear { weight, bias: Some(bias) };
+        Ok(Some(Bottleneck {
+            activation: activation(adapter.activation)?,
+            down: self.linear(&linear(layer.down, layer.down_bias), self.encoder.hidden_size),
+            up: self.linear(&linear(layer.up, layer.up_bias), adapter.size),
+        }))
     }
 
     fn linear(&self, linear: &tensors::Linear, n_in: usize) -> LinearWeights {
@@ -353,8 +382,8 @@ fn bucket(distance: isize) -> usize {
     first + (exact + (growth * (side - exact) as f64) as usize).min(side - 1)
 }
 
-fn activation(encoder: &Encoder) -> Result<kernel::Activation> {
-    match encoder.activation {
+fn activation(activation: Activation) -> Result<kernel::Activation> {
+    match activation {
         Activation::Gelu => Ok(kernel::Activation::Gelu),
         Activation::GeluTanh => Ok(kernel::Activation::GeluTanh),
         Activation::Relu => Ok(kernel::Activation::Relu),

@@ -52,6 +52,9 @@ struct Padded {
 impl Reference {
     /// Loads the weights of a transformer, checking every shape first.
     pub(super) fn load(model: &ModelFolder, architecture: &Architecture, pooling: &Pooling) -> Result<Self> {
+        if model.bottleneck.is_some() {
+            return Err(uncovered("has an adapter between its layers"));
+        }
         let network = match architecture {
             Architecture::Encoder(encoder) => load_encoder(model, encoder)?,
             Architecture::Qwen3(settings) => {

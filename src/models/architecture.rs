@@ -43,13 +43,18 @@ const OF_DISTILBERT: SizeFields =
 const OF_NOMIC_BERT: SizeFields =
     SizeFields { hidden: "n_embd", inner: "n_inner", layers: "n_layer", heads: "n_head", positions: "n_positions" };
 
+/// The values of `model_type` that are understood.
+pub fn supported() -> impl Iterator<Item = &'static str> {
+    MODEL_TYPES.iter().map(|(name, _)| *name)
+}
+
 pub(super) fn read(config: &Fields) -> Result<Architecture> {
     let name = config.text("model_type")?;
     match MODEL_TYPES.iter().find(|(known, _)| *known == name) {
         Some((_, read)) => read(config),
         None => {
             let cause = format!("is `{name}`, an architecture that is not supported");
-            let known = MODEL_TYPES.map(|(known, _)| known).join(", ");
+            let known = supported().collect::<Vec<_>>().join(", ");
             let hint = format!("supported are {known}, and the static models of sentence-transformers and model2vec");
             Err(config.unsupported("model_type", &cause, hint))
         }
@@ -374,7 +379,7 @@ fn rope_theta(config: &Fields, rope: &Value, default: f64) -> Result<f64> {
 }
 
 /// Refuses fields that change the computation, unless they are absent or have a value that is computed.
-fn only(config: &Fields, fields: &[(&str, &[Value])]) -> Result<()> {
+pub(super) fn only(config: &Fields, fields: &[(&str, &[Value])]) -> Result<()> {
     for (field, computed) in fields {
         let Some(value) = config.get(field).filter(|value| !computed.contains(value)) else { continue };
         let value = value.as_str().map_or_else(|| value.to_string(), |text| format!("`{text}`"));
@@ -396,7 +401,7 @@ fn positive(config: &Fields, field: &str) -> Result<usize> {
 }
 
 /// `gelu` is the exact form in transformers; the approximation has names of its own.
-fn hidden_activation(config: &Fields, field: &str) -> Result<Activation> {
+pub(super) fn hidden_activation(config: &Fields, field: &str) -> Result<Activation> {
     match config.text(field)? {
         "gelu" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),

@@ -25,6 +25,19 @@ pub(super) fn scale_name(name: &str) -> Option<String> {
 pub struct Weights {
     files: Vec<(String, Arc<Bytes>)>,
     entries: BTreeMap<String, Entry>,
+    /// What adapters add to tensors.
+    updates: BTreeMap<String, LowRank>,
+}
+
+/// The product of two narrow matrices, which is added to a tensor (LoRA, arXiv 2106.09685).
+#[derive(Debug, Clone)]
+pub(super) struct LowRank {
+    /// Rank x inputs.
+    pub(super) down: Vec<f32>,
+    /// Outputs x rank.
+    pub(super) up: Vec<f32>,
+    pub(super) rank: usize,
+    pub(super) scale: f32,
 }
 
 #[derive(Debug)]
@@ -52,7 +65,12 @@ impl Weights {
                 entries.insert(name, entry);
             }
         }
-        Ok(Self { files, entries })
+        Ok(Self { files, entries, updates: BTreeMap::new() })
+    }
+
+    /// Adds the product of two narrow matrices to tensor `name`, whenever that is loaded.
+    pub(super) fn update(&mut self, name: String, update: LowRank) {
+        self.updates.insert(name, update);
     }
 
     /// Names in alphabetical order.
@@ -97,6 +115,9 @@ impl Weights {
             for (row, scale) in values.chunks_exact_mut(width).zip(scales) {
                 row.iter_mut().for_each(|value| *value *= scale);
             }
+        }
+        if let Some(update) = self.updates.get(name) {
+            update.add_to(&mut values);
         }
         Ok(values)
     }
@@ -166,6 +187,17 @@ impl Weights {
             other => return Err(self.bad_tensor(name, &format!("holds {other:?}, which is not a kind of weight"))),
         };
         Ok(values)
+    }
+}
+
+impl LowRank {
+    fn add_to(&self, values: &mut [f32]) {
+        let inputs = self.down.len() / self.rank;
+        for (row, up) in values.chunks_exact_mut(inputs).zip(self.up.chunks_exact(self.rank)) {
+            for (&factor, down) in up.iter().zip(self.down.chunks_exact(inputs)) {
+                row.iter_mut().zip(down).for_each(|(value, down)| *value += self.scale * factor * down);
+            }
+        }
     }
 }
 
