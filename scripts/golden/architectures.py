@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import (
     AutoTokenizer,
+    BertModel,
     DistilBertConfig,
     DistilBertModel,
     GteConfig,
@@ -424,6 +425,71 @@ def vectors_of(network: nn.Module, folder: Path, texts: list[str]) -> torch.Tens
     return torch.stack(rows)
 
 
+def tiny_bert() -> nn.Module:
+    return BertModel.from_pretrained(FIXTURES / "tiny-bert", add_pooling_layer=False, dtype=torch.float32).eval()
+
+
+def low_rank_adapter() -> nn.Module:
+    """A LoRA as PEFT saves it, and the tiny BERT with it: `weight + alpha / rank * B A`."""
+    torch.manual_seed(31)
+    network, rank, alpha, weights = tiny_bert(), 4, 8, {}
+    for name in ("query", "value"):
+        for layer in range(2):
+            module_name = f"encoder.layer.{layer}.attention.self.{name}"
+            down, up = torch.randn(rank, HIDDEN) * 0.3, torch.randn(HIDDEN, rank) * 0.3
+            weights[f"base_model.model.{module_name}.lora_A.weight"] = down
+            weights[f"base_model.model.{module_name}.lora_B.weight"] = up
+            with torch.no_grad():
+                network.get_submodule(module_name).weight += alpha / rank * up @ down
+    folder = FIXTURES / "lora"
+    folder.mkdir(exist_ok=True)
+    save_file(weights, folder / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "base_model_name_or_path": "tiny-bert", "r": rank, "lora_alpha": alpha}
+    config |= {"bias": "none", "fan_in_fan_out": False, "use_rslora": False, "use_dora": False, "modules_to_save": None}
+    write_json(folder / "adapter_config.json", {**config, "target_modules": ["query", "value"]})
+    return network
+
+
+def bottleneck_adapter() -> nn.Module:
+    """A bottleneck as the adapters library saves it (SPECTER2's kind), and the tiny BERT with it."""
+    torch.manual_seed(32)
+    network, size, weights = tiny_bert(), 8, {}
+
+    class Adapted(nn.Module):
+        def __init__(self, output: nn.Module) -> None:
+            super().__init__()
+            self.output = output
+            self.down, self.up = nn.Linear(HIDDEN, size), nn.Linear(size, HIDDEN)
+            shaken(self.down, 33), shaken(self.up, 34)
+
+        def forward(self, states: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+            added = self.output.dense(states)
+            normal = self.output.LayerNorm(added + before)
+            return self.output.LayerNorm(self.up(functional.relu(self.down(normal))) + added + before)
+
+    for at, layer in enumerate(network.encoder.layer):
+        layer.output = Adapted(layer.output)
+        place = f"bert.encoder.layer.{at}.output.adapters.proximity"
+        for name, part in [("adapter_down.0", layer.output.down), ("adapter_up", layer.output.up)]:
+            weights |= {f"{place}.{name}.{kind}": tensor for kind, tensor in part.state_dict().items()}
+    folder = FIXTURES / "bottleneck"
+    folder.mkdir(exist_ok=True)
+    torch.save(weights, folder / "pytorch_adapter.bin")
+    settings = {"mh_adapter": False, "output_adapter": True, "reduction_factor": 4, "non_linearity": "relu"}
+    settings |= {"original_ln_before": True, "original_ln_after": True, "residual_before_ln": True}
+    settings |= {"adapter_residual_before_ln": False, "ln_before": False, "ln_after": False, "inv_adapter": None}
+    settings |= {"cross_adapter": False, "is_parallel": False, "leave_out": [], "phm_layer": False, "scaling": 1.0}
+    named = {"hidden_size": HIDDEN, "model_class": "BertAdapterModel", "model_name": "tiny-bert", "model_type": "bert"}
+    write_json(folder / "adapter_config.json", {"config": settings, "name": "proximity", **named})
+    return network
+
+
+def pickled() -> None:
+    """The tiny BERT's weights as `torch.save` writes them."""
+    (FIXTURES / "pickle").mkdir(exist_ok=True)
+    torch.save(load_file(FIXTURES / "tiny-bert/model.safetensors"), FIXTURES / "pickle/pytorch_model.bin")
+
+
 def ids_of(folder: Path, texts: list[str]) -> dict[str, torch.Tensor]:
     """Of all texts end to end, and how many each has."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -455,6 +521,9 @@ def main() -> None:
         tensors[f"{name}/plain"] = model.encode(texts, **options).float()
         if "query" in model.prompts:
             tensors[f"{name}/query"] = model.encode_query(texts, **options).float()
+    for name, make in [("lora", low_rank_adapter), ("bottleneck", bottleneck_adapter)]:
+        tensors[f"{name}/plain"] = vectors_of(make(), FIXTURES / "tiny-bert", texts)
+    pickled()
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(tensors, GOLDEN / "architectures.safetensors")
     write_json(GOLDEN / "marked.json", marked_texts())

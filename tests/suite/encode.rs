@@ -12,11 +12,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use thematic::Error;
 use thematic::encode::{Device, Encoder, EngineChoice, Finished, Kind, Options, Order, Precision, PromptChoice};
-use thematic::models::Weights;
+use thematic::models::{ModelFolder, Settings, Weights, resolve};
 use thematic::progress::{Phase, Progress, Silent};
 use thematic::vectors::Vectors;
 
-use crate::tiny::{Variant, copy_folder, fixture, merge, open, variants};
+use crate::tiny::{Variant, copy_folder, fixture, merge, offline, open, variants};
 
 /// What f32 on another machine, in another order, may change.
 const PARITY: f32 = 0.999_99;
@@ -161,6 +161,72 @@ fn every_architecture_is_independent_of_company_and_near_in_half_precision() {
         // Heads of eight numbers and rows of 32 average little of the rounding away.
         assert!(smallest >= 0.999, "{name}: {smallest}");
     }
+}
+
+/// A model of the folder `tests/fixtures/models`, pickles allowed.
+fn open_with_pickle(name: &str) -> thematic::Result<ModelFolder> {
+    let settings = Settings { pickle: Some(thematic::encode::unpickle), ..offline() };
+    resolve(Some(name), &settings, &Silent)
+}
+
+#[test]
+fn adapters_give_the_vectors_of_the_adapted_network() {
+    let (golden, texts) = (golden("architectures.safetensors"), architecture_texts());
+    let bert = fixture("tiny-bert");
+    for adapter in ["lora", "bottleneck"] {
+        let name = format!("{}+{}", bert.display(), fixture(adapter).display());
+        let model = open_with_pickle(&name).expect("an adapted model");
+        assert_eq!(model.name, name);
+        for options in exact_engines() {
+            if adapter == "bottleneck" && options.engine == EngineChoice::Reference {
+                let error = Encoder::load(&model, &options).expect_err("no adapter there").to_string();
+                assert!(error.contains("has an adapter between its layers"), "{error}");
+                continue;
+            }
+            let encoder = Encoder::load(&model, &options).expect("a model that loads");
+            let encoded = encoder.encode(&texts, Kind::Document).expect("vectors");
+            let rows = golden.f32(&format!("{adapter}/plain")).expect("rows");
+            let cosine = smallest_cosine_by_mode(&encoded.vectors, &rows, 32);
+            assert!(cosine >= PARITY, "{adapter} by {:?}: {cosine}", options.engine);
+        }
+        let again = Settings { revision: Some(model.revision.clone()), ..offline() };
+        assert!(adapter == "bottleneck" || resolve(Some(&name), &again, &Silent).is_ok(), "{}", model.revision);
+    }
+}
+
+#[test]
+fn a_pickle_is_read_where_that_is_allowed_and_gives_the_same_vectors() {
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture("tiny-bert"), folder.path());
+    fs::remove_file(folder.path().join("model.safetensors")).expect("removed");
+    fs::copy(fixture("pickle/pytorch_model.bin"), folder.path().join("pytorch_model.bin")).expect("a copy");
+    let name = folder.path().to_str().expect("UTF-8");
+    let refused = resolve(Some(name), &offline(), &Silent).expect_err("not allowed");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("--allow-pickle")), "{refused}");
+    let model = open_with_pickle(name).expect("a model");
+    let vectors = |model: &ModelFolder| {
+        let encoder = Encoder::load(model, &Options::default()).expect("a model that loads");
+        encoder.encode(&["sea ice", "coral larvae"], Kind::Document).expect("vectors").vectors
+    };
+    assert_eq!(vectors(&model), vectors(&open(&fixture("tiny-bert"))));
+    let bytes = fs::read(folder.path().join("pytorch_model.bin")).expect("a file");
+    for kept in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(folder.path().join("pytorch_model.bin"), &bytes[..kept]).expect("written");
+        let error = open_with_pickle(name).expect_err("a truncated pickle").to_string();
+        assert!(error.contains("pytorch_model.bin`: cannot be read as weights"), "{error}");
+    }
+}
+
+#[test]
+fn a_prompt_is_taken_by_its_name() {
+    let model = fixture("tiny-qwen3");
+    let asks = encoder(&model, &Options::default()).encode(&["ice"], Kind::Query).expect("a vector").vectors;
+    let named = Options { prompt: Some(PromptChoice::Named("query".into())), ..Options::default() };
+    let stored = encoder(&model, &named);
+    assert_eq!(stored.encode(&["ice"], Kind::Document).expect("a vector").vectors, asks);
+    assert!(stored.identity().prompt.starts_with("Instruct: "));
+    let plain = encoder(&model, &Options::default()).encode(&["ice"], Kind::Document).expect("a vector").vectors;
+    assert_ne!(plain, asks);
 }
 
 #[test]
