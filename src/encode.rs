@@ -407,8 +407,10 @@ mod tests {
         let label = "architectures.safetensors".to_owned();
         let golden = Weights::open(vec![(label, std::sync::Arc::new(Bytes::Owned(bytes)))]).expect("valid tokens");
         let texts: Vec<String> = texts("texts.json").into_iter().step_by(4).chain(texts("marked.json")).collect();
-        let settings = Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
-        let names = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "nomic-bert", "modernbert", "gte", "qwen3"];
+        let settings =
+            Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
+        let names =
+            ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "nomic-bert", "modernbert", "gte", "qwen3"];
         for name in names {
             let folder = root.join(format!("tests/fixtures/models/tiny-{name}"));
             let model = resolve(folder.to_str(), &settings, &Silent).expect("a model");
@@ -418,7 +420,10 @@ mod tests {
             for (text, length) in texts.iter().zip(golden.indices(&format!("{name}/lengths")).expect("lengths")) {
                 let (expected, later) = rest.split_at(length);
                 let found = tokenizer.tokenise("", text).expect("tokens").ids;
-                assert!(found.iter().map(|&id| id as usize).eq(expected.iter().copied()), "{name}: {text:?}: {found:?}");
+                assert!(
+                    found.iter().map(|&id| id as usize).eq(expected.iter().copied()),
+                    "{name}: {text:?}: {found:?}"
+                );
                 rest = later;
             }
             assert!(rest.is_empty(), "{name}");

@@ -79,9 +79,7 @@ pub fn resolve(name: Option<&str>, settings: &Settings, progress: &dyn Progress)
 
 /// `BASE+ADAPTER` in its parts; `None` where the name is a folder's, or that of no adapter.
 fn with_adapter(name: &str) -> Option<(&str, &str)> {
-    name.rsplit_once('+').filter(|(base, adapter)| {
-        !base.is_empty() && !adapter.is_empty() && !Path::new(name).is_dir()
-    })
+    name.rsplit_once('+').filter(|(base, adapter)| !base.is_empty() && !adapter.is_empty() && !Path::new(name).is_dir())
 }
 
 /// A model with an adapter on it. Name and revision are those of both, with `+` between them.
@@ -222,7 +220,8 @@ mod tests {
     use super::*;
 
     fn check(name: Option<&str>, expected: &Place) {
-        let settings = Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
+        let settings =
+            Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
         assert_eq!(place(name, &settings).expect("a place"), *expected);
     }
 
@@ -238,8 +237,14 @@ mod tests {
     #[test]
     fn what_is_neither_folder_nor_repository_is_refused() {
         for name in ["no-such-model", "../nowhere", "/no/such/folder", "a/b/c", "Cargo.toml", "owner/"] {
-            let settings =
-                Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
+            let settings = Settings {
+                offline: true,
+                revision: None,
+                token: None,
+                endpoint: String::new(),
+                cache: None,
+                pickle: None,
+            };
             assert!(place(Some(name), &settings).is_err(), "{name}");
         }
     }

@@ -51,7 +51,8 @@ fn needed(settings: &Qwen3) -> Vec<(String, Vec<usize>, &'static str)> {
         ("norm.weight".to_owned(), vec![hidden], "`hidden_size`"),
     ];
     for layer in 0..settings.num_hidden_layers {
-        let mut need = |part: &str, shape: Vec<usize>, fields| list.push((format!("layers.{layer}.{part}"), shape, fields));
+        let mut need =
+            |part: &str, shape: Vec<usize>, fields| list.push((format!("layers.{layer}.{part}"), shape, fields));
         need("input_layernorm.weight", vec![hidden], "`hidden_size`");
         need("post_attention_layernorm.weight", vec![hidden], "`hidden_size`");
         for (map, outputs, inputs) in

@@ -127,9 +127,7 @@ impl<'a> EncoderTensors<'a> {
         let maps = layout.query_key_value.iter().map(|part| self.linear(&name(part), biases.query_key_value));
         let (gate, up) = match layout.up {
             Up::Plain(up) => (None, self.linear(&name(up), biases.up)?),
-            Up::Apart { gate, up } => {
-                (Some(self.linear(&name(gate), biases.up)?), self.linear(&name(up), biases.up)?)
-            }
+            Up::Apart { gate, up } => (Some(self.linear(&name(gate), biases.up)?), self.linear(&name(up), biases.up)?),
             Up::Fused { name: both, gate_first } => {
                 let (first, second) = self.linear(&name(both), biases.up)?.halves();
                 if gate_first { (Some(first), second) } else { (Some(second), first) }

@@ -102,13 +102,12 @@ impl PaperEncoder {
 /// [`Error::Model`] and [`Error::Device`] where it cannot be had or run.
 pub fn load_encoder(choice: &ModelChoice, progress: &dyn Progress) -> Result<PaperEncoder> {
     let environment = Settings::from_environment();
-    let settings =
-        Settings {
-            offline: choice.offline || environment.offline,
-            revision: choice.revision.clone(),
-            pickle: choice.allow_pickle.then_some(unpickle as models::PickleReader),
-            ..environment
-        };
+    let settings = Settings {
+        offline: choice.offline || environment.offline,
+        revision: choice.revision.clone(),
+        pickle: choice.allow_pickle.then_some(unpickle as models::PickleReader),
+        ..environment
+    };
     let name = choice.model.as_deref().filter(|name| *name != DEFAULT_NAME);
     let folder = models::resolve(name, &settings, progress)?;
     Ok(PaperEncoder { encoder: Encoder::load(&folder, &options(choice))?, template: folder.text })

@@ -110,7 +110,8 @@ fn low_rank(reader: &mut Reader<'_>, config: &Fields, weights: &mut Weights) -> 
 fn adapted_tensor(weights: &Weights, adapter: &Weights, module: &str) -> Result<String> {
     let module_name = module.strip_prefix("base_model.model.").unwrap_or(module);
     let name = format!("{module_name}.weight");
-    let fits = |known: &&str| *known == name || known.ends_with(&format!(".{name}")) || name.ends_with(&format!(".{known}"));
+    let fits =
+        |known: &&str| *known == name || known.ends_with(&format!(".{name}")) || name.ends_with(&format!(".{known}"));
     let found: Vec<&str> = weights.names().filter(fits).collect();
     match found.as_slice() {
         [one] => Ok((*one).to_owned()),
@@ -168,7 +169,9 @@ fn bottleneck(reader: &mut Reader<'_>, config: &Fields, description: &Descriptio
             if left_out(layer) {
                 continue;
             }
-            return Err(settings.bad("leave_out", &format!("does not name layer {layer}, for which there is no tensor")));
+            return Err(
+                settings.bad("leave_out", &format!("does not name layer {layer}, for which there is no tensor"))
+            );
         };
         let found = weights.shape(&format!("{place}adapter_down.0.weight")).and_then(|shape| shape.first().copied());
         let size = *size.get_or_insert(found.unwrap_or(0));

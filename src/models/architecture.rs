@@ -197,10 +197,8 @@ fn modernbert(config: &Fields) -> Result<Architecture> {
     };
     let dimensions = encoder.head_dim();
     let rotary = |theta| Distance::Rotary(Rotary { theta, dimensions, stretch: None });
-    let global = LayerAttention {
-        window: None,
-        distance: rotary(theta("full_attention", "global_rope_theta", 160_000.0)?),
-    };
+    let global =
+        LayerAttention { window: None, distance: rotary(theta("full_attention", "global_rope_theta", 160_000.0)?) };
     let local = LayerAttention {
         window: Some(window),
         distance: rotary(theta("sliding_attention", "local_rope_theta", 10_000.0)?),

@@ -389,6 +389,15 @@ impl fmt::Display for Pooling {
 }
 
 impl Body {
+    /// What kind of network it is, in the field's words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Transformer { architecture: Architecture::Encoder(encoder), .. } => encoder.family.name(),
+            Self::Transformer { architecture: Architecture::Qwen3(_), .. } => "Qwen3",
+            Self::Static(_) => "static",
+        }
+    }
+
     /// How rows become one, in words.
     pub fn pooling(&self) -> String {
         match self {
@@ -450,6 +459,22 @@ impl PositionTable {
                 places.push(next);
                 next += 1;
             }
+        }
+    }
+}
+
+impl Family {
+    /// What its authors call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bert => "BERT",
+            Self::Roberta => "RoBERTa",
+            Self::DistilBert => "DistilBERT",
+            Self::MpNet => "MPNet",
+            Self::NomicBert => "NomicBERT",
+            Self::ModernBert => "ModernBERT",
+            Self::JinaBert => "JinaBERT v2",
+            Self::Gte => "GTE",
         }
     }
 }

@@ -43,7 +43,6 @@ const NO_LIMIT: f64 = 1e6;
 const MODEL2VEC_LENGTH: usize = 512;
 
 pub(super) fn read(reader: &mut Reader<'_>, known: Option<&KnownModel>) -> Result<Parts> {
-    refuse_adapter(reader)?;
     let mut parts = match modules(reader)? {
         Some(modules) => read_chain(reader, &modules)?,
         None => read_bare(reader, known)?,
@@ -56,7 +55,7 @@ pub(super) fn read(reader: &mut Reader<'_>, known: Option<&KnownModel>) -> Resul
 /// A folder that holds an adapter and no model of its own.
 fn refuse_adapter(reader: &mut Reader<'_>) -> Result<()> {
     const FILE: &str = "adapter_config.json";
-    if reader.has("config.json")? || !reader.has(FILE)? {
+    if reader.optional("config.json")?.is_some() || reader.optional(FILE)?.is_none() {
         return Ok(());
     }
     let config = required_fields(reader, FILE)?;
@@ -119,6 +118,7 @@ fn read_chain(reader: &mut Reader<'_>, modules: &[Module]) -> Result<Parts> {
 
 /// A folder of a network's weights alone, or of model2vec.
 fn read_bare(reader: &mut Reader<'_>, known: Option<&KnownModel>) -> Result<Parts> {
+    refuse_adapter(reader)?;
     if let Some(config) = model2vec_config(reader)? {
         let normalize = config.flag("normalize", true)?;
         let mut parts = static_parts(reader, "", Some(&config))?;

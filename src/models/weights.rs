@@ -62,7 +62,7 @@ impl Weights {
             for (name, info) in metadata.tensors() {
                 let range = start + info.data_offsets.0..start + info.data_offsets.1;
                 let entry = Entry { file, dtype: info.dtype, shape: info.shape.clone(), range };
-                entries.insert(name, entry);
+                entries.insert(current_name(name), entry);
             }
         }
         Ok(Self { files, entries, updates: BTreeMap::new() })
@@ -190,6 +190,14 @@ impl Weights {
     }
 }
 
+/// Checkpoints converted from TensorFlow call a norm's parts `gamma` and `beta`; transformers renames them as well.
+fn current_name(name: String) -> String {
+    let renamed = |older: &str, newer: &str| name.strip_suffix(older).map(|rest| format!("{rest}{newer}"));
+    let renamed =
+        renamed("LayerNorm.gamma", "LayerNorm.weight").or_else(|| renamed("LayerNorm.beta", "LayerNorm.bias"));
+    renamed.unwrap_or(name)
+}
+
 impl LowRank {
     fn add_to(&self, values: &mut [f32]) {
         let inputs = self.down.len() / self.rank;
@@ -245,6 +253,21 @@ mod tests {
         let weights = open(file(header, &data)).expect("a valid file");
         assert_eq!(weights.f32("a.weight").expect("numbers"), [0.5, -0.5, 4.0, 6.0]);
         assert_eq!(weights.int8("a.weight").map(<[u8]>::len), Some(4));
+    }
+
+    #[test]
+    fn older_names_of_norms_are_today_s() {
+        let header = r#"{"x.LayerNorm.gamma":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let weights = open(file(header, &1.5f32.to_le_bytes())).expect("a valid file");
+        assert_eq!(weights.f32("x.LayerNorm.weight").expect("a number"), [1.5]);
+    }
+
+    #[test]
+    fn a_product_of_narrow_matrices_is_added() {
+        let header = r#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#;
+        let mut weights = open(file(header, &[0; 16])).expect("a valid file");
+        weights.update("a".into(), LowRank { down: vec![1.0, 2.0], up: vec![3.0, 4.0], rank: 1, scale: 0.5 });
+        assert_eq!(weights.f32("a").expect("numbers"), [1.5, 3.0, 2.0, 4.0]);
     }
 
     #[test]
