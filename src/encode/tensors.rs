@@ -170,12 +170,12 @@ impl<'a> EncoderTensors<'a> {
             let fields = "relative_attention_num_buckets";
             list.table(layout.distance_buckets, super::packed::DISTANCE_BUCKETS, encoder.heads, fields);
         }
-        list.norm(layout.norm.to_owned());
+        list.norm(layout.norm);
         for number in 0..encoder.layers.len() {
             list.layer(layout, number);
         }
         if encoder.norm.placement == NormPlacement::Pre {
-            list.norm(layout.final_norm.to_owned());
+            list.norm(layout.final_norm);
         }
         list.list
     }
@@ -250,7 +250,7 @@ impl NeededList<'_> {
         self.list.push(Needed { name: format!("{name}.weight"), shape: vec![rows, width], fields });
     }
 
-    fn norm(&mut self, name: String) {
+    fn norm(&mut self, name: &str) {
         let kinds = if self.encoder.norm.bias { &["weight", "bias"][..] } else { &["weight"] };
         for kind in kinds {
             let fields = format!("`{}`", self.encoder.fields.hidden);
@@ -286,9 +286,9 @@ impl NeededList<'_> {
         }
         self.linear(&name(layout.down), (hidden, inner), biases.down);
         if number > 0 || self.encoder.norm.placement == NormPlacement::Post {
-            self.norm(name(layout.attention_norm));
+            self.norm(&name(layout.attention_norm));
         }
-        self.norm(name(layout.feed_forward_norm));
+        self.norm(&name(layout.feed_forward_norm));
     }
 }
 

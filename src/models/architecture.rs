@@ -14,8 +14,11 @@ use crate::models::layout::{
     BERT, DISTILBERT, GTE, GTE_APART, JINA_BERT, Layout, MODERNBERT, MPNET, NOMIC_BERT, TRANSFORMERS_5,
 };
 
+/// Reads the rest of a configuration.
+type ReadRest = fn(&Fields) -> Result<Architecture>;
+
 /// The values of `model_type` that are understood, and what reads the rest.
-const MODEL_TYPES: [(&str, fn(&Fields) -> Result<Architecture>); 11] = [
+const MODEL_TYPES: [(&str, ReadRest); 11] = [
     ("bert", bert),
     ("roberta", roberta),
     ("xlm-roberta", roberta),
