@@ -2,19 +2,20 @@
 //!
 //! Sequences lie end to end; products see all their tokens as one matrix, attention sees each sequence alone, so a
 //! text's vector does not depend on its batch, bit for bit. Weights are packed once for the instruction set of the
-//! machine and shared; each thread carries whole batches through with a scratch memory of its own.
+//! machine and shared; each thread carries whole batches through with a memory of its own.
+
+mod operations;
 
 use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Storage, Tensor};
 
 use crate::encode::engine::{Engine, Habits};
 use crate::encode::pooling::pool;
 use crate::encode::tensors::{self, EncoderTensors};
 use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{
-    self, Attention, DistanceBias, Gather, Isa, LayerNorm, LinearWeights, Mask, Operand, Output, Workspace, attention,
-    embed, layer_norm, layer_norm_to, linear, rotate,
-};
+use crate::kernel::{self, DistanceBias, Isa, LayerNorm, LinearWeights, Mask, Operand, Workspace};
 use crate::models::{
     self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, Pooling, PositionTable, Rotary,
 };
@@ -44,7 +45,7 @@ pub(super) struct Packed {
     layers: Vec<Layer>,
     final_norm: Option<Norm>,
     pooling: Pooling,
-    scratches: Mutex<Vec<Scratch>>,
+    memories: Mutex<Vec<Memory>>,
 }
 
 struct Positions {
@@ -79,11 +80,16 @@ struct Norm {
     epsilon: f32,
 }
 
-/// What a batch needs; grows to the largest one and is used again.
+/// What a thread keeps from batch to batch.
+struct Memory {
+    /// The residual path: tokens x hidden.
+    rows: Option<Tensor>,
+    scratch: Scratch,
+}
+
+/// What a batch needs beside; grows to the largest one and is used again.
 struct Scratch {
     places: Vec<u32>,
-    /// The residual path: tokens x hidden.
-    rows: Vec<f32>,
     input: Operand,
     query_key_value: Operand,
     context: Operand,
@@ -127,124 +133,33 @@ impl Packed {
                 .collect::<Result<_>>()?,
             final_norm: tensors.final_norm()?.map(norm),
             pooling: pooling.clone(),
-            scratches: Mutex::new(Vec::new()),
+            memories: Mutex::new(Vec::new()),
         })
     }
 
-    /// Fills `scratch.rows` with the last layer's rows of all tokens.
-    fn forward(&self, batch: &PackedTokens, scratch: &mut Scratch) {
-        self.embed(batch, scratch);
-        for layer in &self.layers {
-            match self.placement {
-                NormPlacement::Post => self.layer_normed_after(layer, batch, scratch),
-                NormPlacement::Pre => self.layer_normed_before(layer, batch, scratch),
-            }
-        }
-        if let Some(norm) = &self.final_norm {
-            layer_norm(self.isa, &norm.view(), &mut scratch.rows, None);
-        }
-    }
-
-    fn embed(&self, batch: &PackedTokens, scratch: &mut Scratch) {
-        let Scratch { places, rows, input, .. } = scratch;
-        rows.resize(batch.ids.len() * self.hidden, 0.0);
-        let words = Gather { table: &self.words, indices: &batch.ids };
-        match &self.positions {
-            Some(positions) => {
-                places.clear();
-                batch.texts().for_each(|text| positions.table.places(text, places));
-                let positions = Gather { table: &positions.rows, indices: places };
-                embed(self.isa, &[words, positions], self.hidden, rows);
-            }
-            None => embed(self.isa, &[words], self.hidden, rows),
-        }
-        input.reshape(batch.ids.len(), self.hidden);
-        layer_norm(self.isa, &self.embedding_norm.view(), rows, Some(input));
-    }
-
-    /// A layer that takes its input from `scratch.input` and leaves the next one's there.
-    fn layer_normed_after(&self, layer: &Layer, batch: &PackedTokens, scratch: &mut Scratch) {
-        self.attend(layer, batch, scratch);
-        let norm = layer.attention_norm.as_ref().unwrap_or(&self.embedding_norm);
-        layer_norm(self.isa, &norm.view(), &mut scratch.rows, Some(&mut scratch.input));
-        self.feed_forward(layer, scratch);
-        if let Some(bottleneck) = &layer.bottleneck {
-            self.norm_to_input(&layer.feed_forward_norm, scratch);
-            let Scratch { rows, input, inner, workspace, .. } = scratch;
-            linear(&bottleneck.down, input, bottleneck.activation, Output::Operand(inner), workspace);
-            linear(&bottleneck.up, inner, kernel::Activation::Identity, Output::Residual(rows), workspace);
-        }
-        layer_norm(self.isa, &layer.feed_forward_norm.view(), &mut scratch.rows, Some(&mut scratch.input));
-    }
-
-    /// A layer that makes its input of the residual path. The first one has the embedding in `scratch.input`.
-    fn layer_normed_before(&self, layer: &Layer, batch: &PackedTokens, scratch: &mut Scratch) {
-        if let Some(norm) = &layer.attention_norm {
-            self.norm_to_input(norm, scratch);
-        }
-        self.attend(layer, batch, scratch);
-        self.norm_to_input(&layer.feed_forward_norm, scratch);
-        self.feed_forward(layer, scratch);
-    }
-
-    fn norm_to_input(&self, norm: &Norm, scratch: &mut Scratch) {
-        layer_norm_to(self.isa, &norm.view(), &scratch.rows, &mut scratch.input, &mut scratch.workspace);
-    }
-
-    /// Adds attention to the residual path.
-    fn attend(&self, layer: &Layer, batch: &PackedTokens, scratch: &mut Scratch) {
-        let Scratch { rows, input, query_key_value, context, workspace, .. } = scratch;
-        let head_dim = self.hidden / self.n_heads;
-        let settings = Attention {
-            n_heads: self.n_heads,
-            head_dim,
-            scale: 1.0 / (head_dim as f32).sqrt(),
-            mask: layer.mask,
-            bias: self.bias.as_ref(),
-        };
-        let to = Output::Operand(query_key_value);
-        linear(&layer.query_key_value, input, kernel::Activation::Identity, to, workspace);
-        if let Some(rotary) = layer.rotary {
-            let heads = (self.n_heads, head_dim);
-            rotate(self.isa, &self.rotaries[rotary], heads, &batch.offsets, query_key_value, workspace);
-        }
-        attention(self.isa, &settings, query_key_value, &batch.offsets, context, workspace);
-        linear(&layer.output, context, kernel::Activation::Identity, Output::Residual(rows), workspace);
-    }
-
-    /// Adds the feed-forward part to the residual path.
-    fn feed_forward(&self, layer: &Layer, scratch: &mut Scratch) {
-        let Scratch { rows, input, inner, workspace, .. } = scratch;
-        match &layer.gate {
-            None => linear(&layer.up, input, self.activation, Output::Operand(inner), workspace),
-            Some(gate) => {
-                linear(&layer.up, input, kernel::Activation::Identity, Output::Operand(inner), workspace);
-                linear(gate, input, self.activation, Output::Gate(inner), workspace);
-            }
-        }
-        linear(&layer.down, inner, kernel::Activation::Identity, Output::Residual(rows), workspace);
-    }
-
-    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let kept = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = kept.unwrap_or_else(|| Scratch::new(self.precision));
-        let done = work(&mut scratch);
-        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let kept = self.memories.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut memory = kept.unwrap_or_else(|| Memory { rows: None, scratch: Scratch::new(self.precision) });
+        let done = work(&mut memory);
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
         done
     }
 }
 
 impl Engine for Packed {
     fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>> {
-        Ok(self.with_scratch(|scratch| {
-            self.forward(batch, scratch);
+        self.with_memory(|Memory { rows, scratch }| {
+            let states = operations::forward(self, batch, rows, scratch).map_err(failed)?;
+            let (storage, layout) = states.storage_and_layout();
+            let Storage::Cpu(storage) = &*storage else { return Err(failed("its rows left the processor")) };
+            let states = &storage.as_slice::<f32>().map_err(failed)?[layout.start_offset()..];
             let mut pooled = Vec::with_capacity(batch.len() * self.hidden * self.pooling.modes.len());
             for ends in batch.offsets.windows(2) {
-                let tokens = &scratch.rows[ends[0] * self.hidden..ends[1] * self.hidden];
+                let tokens = &states[ends[0] * self.hidden..ends[1] * self.hidden];
                 pool(&self.pooling, tokens, self.hidden, batch.unpooled, &mut pooled);
             }
-            pooled
-        }))
+            Ok(pooled)
+        })
     }
 
     fn habits(&self) -> Habits {
@@ -264,7 +179,6 @@ impl Scratch {
         let operand = || Operand::new(precision);
         Self {
             places: Vec::new(),
-            rows: Vec::new(),
             input: operand(),
             query_key_value: operand(),
             context: operand(),
@@ -278,6 +192,10 @@ impl Norm {
     fn view(&self) -> LayerNorm<'_> {
         LayerNorm { scale: &self.scale, shift: &self.shift, epsilon: self.epsilon }
     }
+}
+
+fn failed(cause: impl std::fmt::Display) -> Error {
+    Error::Failed(Problem::new("the packed engine", format!("cannot compute a batch: {cause}")))
 }
 
 /// How weights are laid out.
