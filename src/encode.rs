@@ -3,7 +3,7 @@
 //! [`Encoder::load`] makes an encoder of a model that `models` found, refusing whatever does not fit together before
 //! the first text. [`Encoder::encode`] is for a handful of texts, [`Encoder::encode_stream`] for any number in
 //! constant memory. Knows texts, not papers; knows models, not where they come from. One `engine::Engine` per kind
-//! of network: `reference` (candle-transformers) and `table` (static vectors).
+//! of network: `packed` (encoders, on our kernels), `reference` (candle-transformers) and `table` (static vectors).
 
 mod decoder;
 mod engine;

@@ -1,4 +1,4 @@
-//! Weights that PyTorch saved as a pickle, by Candle's reader: it understands tensors and runs nothing of what it reads.
+//! Weights that PyTorch saved as a pickle, by Candle's reader: it takes the tensors and runs nothing of what it reads.
 
 use std::collections::BTreeMap;
 use std::path::Path;

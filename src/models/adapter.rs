@@ -1,7 +1,7 @@
 //! Adapters: a few weights that were learnt on top of a model, put on it when it is loaded.
 //!
-//! PEFT's LoRA is added to the tensors that it adapts. A bottleneck of the `adapters` library (SPECTER2's) becomes a part
-//! of the layers: `norm(up(f(down(norm(h + x)))) + h + x)`, with `h` the feed-forward part's result and `x` its input.
+//! PEFT's LoRA is added to the tensors that it adapts. A bottleneck of the `adapters` library (SPECTER2's) becomes a
+//! part of the layers: `norm(up(f(down(norm(h + x)))) + h + x)`, with `h` the feed-forward part's result and `x` its input.
 //! Both formats are those that the libraries document: huggingface.co/docs/peft and docs.adapterhub.ml.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! The packed network as operations of Candle on rows of packed tokens, tokens x hidden.
 //!
-//! A whole layer is one operation, in place: its parts hand activations to each other in the thread's scratch memory, in
-//! the layout that products read fastest, which no tensor of Candle has. On another device than the processor Candle
+//! A whole layer is one operation, in place: its parts hand activations to each other in the thread's scratch memory,
+//! in the layout that products read fastest, which no tensor of Candle has. On another device than the processor Candle
 //! answers that the operation has no implementation there.
 
 use std::cell::RefCell;
