@@ -3,11 +3,13 @@
 //! [`Encoder::load`] makes an encoder of a model that `models` found, refusing whatever does not fit together before
 //! the first text. [`Encoder::encode`] is for a handful of texts, [`Encoder::encode_stream`] for any number in
 //! constant memory. Knows texts, not papers; knows models, not where they come from. One `engine::Engine` per kind
-//! of network: `reference` (candle-transformers) and `table` (static vectors).
+//! of network: `packed` (encoders, on our kernels), `reference` (candle-transformers) and `table` (static vectors).
 
+mod decoder;
 mod engine;
 mod head;
 mod packed;
+mod pickle;
 mod plan;
 mod pooling;
 mod reference;
@@ -16,6 +18,7 @@ mod table;
 mod tensors;
 mod tokens;
 
+pub use pickle::unpickle;
 pub use stream::{Finished, Order, Summary};
 
 use std::num::NonZeroUsize;
@@ -25,7 +28,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
 use crate::kernel::{self, Isa, Level};
-use crate::models::{Body, ModelFolder, Prompts};
+use crate::models::{Architecture, Body, ModelFolder, Pooling, Prompts};
 use crate::progress::Silent;
 use crate::vectors::{Vectors, normalise};
 use engine::Engine;
@@ -178,17 +181,7 @@ impl Encoder {
                 only_f32(options.precision)?;
                 Box::new(table::Table::load(model, table)?)
             }
-            Body::Transformer { architecture, pooling } => match options.engine {
-                EngineChoice::Auto | EngineChoice::Packed => {
-                    let isa = Isa::best();
-                    let precision = kernel_precision(options.precision, isa);
-                    Box::new(packed::Packed::load(model, architecture, pooling, isa, precision)?)
-                }
-                EngineChoice::Reference => {
-                    only_f32(options.precision)?;
-                    Box::new(reference::Reference::load(model, architecture, pooling)?)
-                }
-            },
+            Body::Transformer { architecture, pooling } => transformer(model, architecture, pooling, options)?,
         };
         let document = prompt(model, &tokenizer, options.prompt.as_ref(), &["document", "passage", "corpus"])?;
         let query = prompt(model, &tokenizer, options.query_prompt.as_ref(), &["query"])?;
@@ -286,6 +279,30 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
+/// The engine that was asked for, or the fastest that covers the architecture.
+fn transformer(
+    model: &ModelFolder,
+    architecture: &Architecture,
+    pooling: &Pooling,
+    options: &Options,
+) -> Result<Box<dyn Engine>> {
+    match (architecture, options.engine) {
+        (Architecture::Encoder(encoder), EngineChoice::Auto | EngineChoice::Packed) => {
+            let isa = Isa::best();
+            let precision = kernel_precision(options.precision, isa);
+            Ok(Box::new(packed::Packed::load(model, encoder, pooling, isa, precision)?))
+        }
+        (Architecture::Qwen3(_), EngineChoice::Packed) => {
+            let problem = Problem::new("`--engine packed`", "the packed engine computes encoders, and qwen3 is none");
+            Err(Error::Usage(problem.hint("leave `--engine` at `auto`: candle-transformers runs this model")))
+        }
+        (_, EngineChoice::Reference) | (Architecture::Qwen3(_), EngineChoice::Auto) => {
+            only_f32(options.precision)?;
+            Ok(Box::new(reference::Reference::load(model, architecture, pooling)?))
+        }
+    }
+}
+
 /// Threads that this process may use, limits of its control group respected.
 fn available_threads() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
@@ -369,4 +386,47 @@ fn unknown_prompt(model: &ModelFolder, prompts: &Prompts, name: &str) -> Error {
     let hint = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
     let cause = format!("model `{}` has no prompt of that name", model.name);
     Error::Usage(Problem::new(format!("prompt `{name}`"), cause).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    use crate::models::{Bytes, Settings, Weights, resolve};
+
+    fn texts(name: &str) -> Vec<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        serde_json::from_slice(&std::fs::read(path).expect("committed texts")).expect("a list")
+    }
+
+    #[test]
+    fn texts_have_the_tokens_that_python_gives_them() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(root.join("tests/golden/architectures.safetensors")).expect("committed tokens");
+        let label = "architectures.safetensors".to_owned();
+        let golden = Weights::open(vec![(label, std::sync::Arc::new(Bytes::Owned(bytes)))]).expect("valid tokens");
+        let texts: Vec<String> = texts("texts.json").into_iter().step_by(4).chain(texts("marked.json")).collect();
+        let settings =
+            Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
+        let names =
+            ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "nomic-bert", "modernbert", "gte", "qwen3"];
+        for name in names {
+            let folder = root.join(format!("tests/fixtures/models/tiny-{name}"));
+            let model = resolve(folder.to_str(), &settings, &Silent).expect("a model");
+            let tokenizer = TextTokenizer::load(&model, model.description.max_length).expect("a tokenizer");
+            let ids = golden.indices(&format!("{name}/ids")).expect("ids");
+            let mut rest = ids.as_slice();
+            for (text, length) in texts.iter().zip(golden.indices(&format!("{name}/lengths")).expect("lengths")) {
+                let (expected, later) = rest.split_at(length);
+                let found = tokenizer.tokenise("", text).expect("tokens").ids;
+                assert!(
+                    found.iter().map(|&id| id as usize).eq(expected.iter().copied()),
+                    "{name}: {text:?}: {found:?}"
+                );
+                rest = later;
+            }
+            assert!(rest.is_empty(), "{name}");
+        }
+    }
 }

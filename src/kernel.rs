@@ -23,7 +23,7 @@ mod tiles;
 mod top_k;
 mod workspace;
 
-pub use attention::{Attention, Mask, attention};
+pub use attention::{Attention, DistanceBias, Mask, Rotary, attention, rotate};
 pub use dot::{dot, scan};
 pub use function::Activation;
 pub use isa::{Isa, Level};
@@ -31,6 +31,6 @@ pub use linear::{LinearWeights, Output, linear};
 pub use nearest::{Nearest, nearest};
 pub use operand::{Operand, Precision};
 pub use product::{PackedMatrix, scores};
-pub use rows::{Gather, LayerNorm, embed, layer_norm, mean_pool, scale_to_unit};
+pub use rows::{Gather, LayerNorm, embed, layer_norm, layer_norm_to, mean_pool, scale_to_unit};
 pub use top_k::{Hit, TopK, scan_many};
 pub use workspace::Workspace;

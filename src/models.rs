@@ -4,6 +4,7 @@
 //! what comes after needs neither network nor disk and cannot be surprised. Knows neither tokenizers nor networks;
 //! `encode` makes a model of what is found here. The environment is read in [`Settings::from_environment`] only.
 
+mod adapter;
 mod architecture;
 mod bytes;
 mod description;
@@ -12,21 +13,26 @@ mod embedded;
 mod fields;
 mod hub;
 mod inspect;
+mod layout;
 mod manifest;
 mod read;
 mod settings;
 mod source;
 mod weights;
 
+pub use adapter::{Bottleneck, BottleneckLayer};
+pub use architecture::supported;
 pub use bytes::Bytes;
 pub use description::{
-    Activation, Architecture, BertConfig, Body, Dense, Description, HeadModule, Kept, Pooling, PoolingMode, Prompts,
-    StaticTable,
+    Activation, Architecture, Biases, Body, Dense, Description, Distance, Encoder, Family, HeadModule, Kept,
+    LayerAttention, Norm, NormPlacement, Pooling, PoolingMode, PositionTable, Prompts, Qwen3, Rotary, SizeFields,
+    StaticTable, Stretch,
 };
 pub use embedded::DEFAULT_MODEL;
 pub use inspect::{Checked, FileCheck, check, export};
+pub use layout::{Layout, Up};
 pub use manifest::{KnownModel, TextTemplate, find, known_models};
-pub use settings::Settings;
+pub use settings::{PickleReader, Settings};
 pub use weights::Weights;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +59,8 @@ pub struct ModelFolder {
     pub tokenizer: (String, Arc<Bytes>),
     /// The weights of the body; those of the head stand with its modules.
     pub weights: Weights,
+    /// What an adapter puts into the layers.
+    pub bottleneck: Option<Bottleneck>,
     source: Source,
     files: Files,
 }
@@ -63,7 +71,33 @@ pub struct ModelFolder {
 /// [`Error::Model`] where there is no such model, or its folder is not one that is understood; [`Error::Io`] where
 /// a file cannot be read or the cache not be written; [`Error::Interrupted`].
 pub fn resolve(name: Option<&str>, settings: &Settings, progress: &dyn Progress) -> Result<ModelFolder> {
-    open(place(name, settings)?, settings, Freshness::Cached, progress)
+    match name.and_then(with_adapter) {
+        Some((base, adapter)) => adapted(base, adapter, settings, progress),
+        None => open(place(name, settings)?, settings, Freshness::Cached, progress),
+    }
+}
+
+/// `BASE+ADAPTER` in its parts; `None` where the name is a folder's, or that of no adapter.
+fn with_adapter(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once('+').filter(|(base, adapter)| !base.is_empty() && !adapter.is_empty() && !Path::new(name).is_dir())
+}
+
+/// A model with an adapter on it. Name and revision are those of both, with `+` between them.
+fn adapted(base: &str, adapter: &str, settings: &Settings, progress: &dyn Progress) -> Result<ModelFolder> {
+    let revisions = settings.revision.as_deref().map(|both| both.split_once('+').unwrap_or((both, "")));
+    let with_revision = |revision: Option<&str>| Settings {
+        revision: revision.filter(|revision| !revision.is_empty()).map(str::to_owned),
+        ..settings.clone()
+    };
+    let mut model = resolve(Some(base), &with_revision(revisions.map(|both| both.0)), progress)?;
+    let settings = with_revision(revisions.map(|both| both.1));
+    let source = source_of(place(Some(adapter), &settings)?, &settings, Freshness::Cached, progress)?;
+    let mut reader = Reader { source: &source, progress, pickle: settings.pickle, files: Files::new() };
+    model.bottleneck = adapter::apply(&mut reader, &model.description, &mut model.weights)?;
+    let files = reader.files;
+    model.name = format!("{}+{}", model.name, name_of(&source));
+    model.revision = format!("{}+{}", model.revision, revision_of(&source, &files));
+    Ok(model)
 }
 
 /// Fetches the newest commit of a model on the hub into the cache, and opens it.
@@ -135,37 +169,50 @@ fn is_repository(name: &str) -> bool {
 }
 
 fn open(place: Place, settings: &Settings, freshness: Freshness, progress: &dyn Progress) -> Result<ModelFolder> {
-    let source = match place {
+    let source = source_of(place, settings, freshness, progress)?;
+    let name = name_of(&source);
+    let known = find(&name);
+    let mut reader = Reader { source: &source, progress, pickle: settings.pickle, files: Files::new() };
+    let parts = read::read(&mut reader, known)?;
+    let files = reader.files;
+    parts.notes.iter().for_each(|note| progress.warn(&format!("model `{name}`: {note}")));
+    Ok(ModelFolder {
+        revision: revision_of(&source, &files),
+        name,
+        description: parts.description,
+        text: known.map(|known| known.text.clone()).unwrap_or_default(),
+        tokenizer: parts.tokenizer,
+        weights: parts.weights,
+        bottleneck: None,
+        source,
+        files,
+    })
+}
+
+fn source_of(place: Place, settings: &Settings, freshness: Freshness, progress: &dyn Progress) -> Result<Source> {
+    Ok(match place {
         Place::Folder(path) => {
             let absolute = std::path::absolute(&path).map_err(|error| Error::io("read", &path, error))?;
             Source::Folder(absolute)
         }
         Place::Hub(repository) => Source::Hub(Box::new(HubModel::find(&repository, settings, freshness, progress)?)),
         Place::Embedded => Source::Embedded,
-    };
-    let name = match &source {
+    })
+}
+
+fn name_of(source: &Source) -> String {
+    match source {
         Source::Folder(path) => path.display().to_string(),
         Source::Hub(model) => model.repository().to_owned(),
         Source::Embedded => DEFAULT_MODEL.to_owned(),
-    };
-    let known = find(&name);
-    let mut reader = Reader { source: &source, progress, files: Files::new() };
-    let parts = read::read(&mut reader, known)?;
-    let files = reader.files;
-    parts.notes.iter().for_each(|note| progress.warn(&format!("model `{name}`: {note}")));
-    Ok(ModelFolder {
-        revision: match &source {
-            Source::Hub(model) => model.commit().to_owned(),
-            Source::Folder(_) | Source::Embedded => source::fingerprint(&files),
-        },
-        name,
-        description: parts.description,
-        text: known.map(|known| known.text.clone()).unwrap_or_default(),
-        tokenizer: parts.tokenizer,
-        weights: parts.weights,
-        source,
-        files,
-    })
+    }
+}
+
+fn revision_of(source: &Source, files: &Files) -> String {
+    match source {
+        Source::Hub(model) => model.commit().to_owned(),
+        Source::Folder(_) | Source::Embedded => source::fingerprint(files),
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +220,8 @@ mod tests {
     use super::*;
 
     fn check(name: Option<&str>, expected: &Place) {
-        let settings = Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None };
+        let settings =
+            Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None, pickle: None };
         assert_eq!(place(name, &settings).expect("a place"), *expected);
     }
 
@@ -189,8 +237,14 @@ mod tests {
     #[test]
     fn what_is_neither_folder_nor_repository_is_refused() {
         for name in ["no-such-model", "../nowhere", "/no/such/folder", "a/b/c", "Cargo.toml", "owner/"] {
-            let settings =
-                Settings { offline: true, revision: None, token: None, endpoint: String::new(), cache: None };
+            let settings = Settings {
+                offline: true,
+                revision: None,
+                token: None,
+                endpoint: String::new(),
+                cache: None,
+                pickle: None,
+            };
             assert!(place(Some(name), &settings).is_err(), "{name}");
         }
     }

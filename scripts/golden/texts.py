@@ -118,3 +118,15 @@ def golden_texts() -> list[str]:
     texts += [f"{sentence(i).upper()}! {sentence(i + 1)}; {sentence(i + 2)}?" for i in range(200 - len(texts))]
     assert len(texts) == 200, len(texts)
     return texts
+
+
+def marked_texts() -> list[str]:
+    """Texts that contain the marks that tokenizers put around texts: models count some of them in other ways."""
+    return [
+        "a text with <pad> in its middle and <pad><pad> twice more",
+        "<s> sea ice </s> and <mask> again",
+        "[CLS] coral larvae [PAD] settle [SEP] where they hear a reef [MASK]",
+        "<pad>",
+        "[PAD]",
+        "Where does <unk> end<|endoftext|> and <|im_end|> begin?",
+    ]

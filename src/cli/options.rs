@@ -72,7 +72,7 @@ pub struct CollectionOptions {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelOptions {
-    /// A folder, a name on the hub, or `default` for the embedded one
+    /// A folder, a name on the hub, or `default` for the embedded one; BASE+ADAPTER puts an adapter on a model
     #[arg(long, alias = "model-id", value_name = "MODEL", env = "THEMATIC_MODEL")]
     pub model: Option<String>,
     /// A branch, tag or commit of the model
@@ -84,6 +84,12 @@ pub struct ModelOptions {
     /// Never use the network
     #[arg(long, env = "THEMATIC_OFFLINE")]
     pub offline: bool,
+    /// Put the model's prompt of this name in front of what is embedded [default: its own for documents or queries]
+    #[arg(long, value_name = "NAME", env = "THEMATIC_PROMPT_NAME")]
+    pub prompt_name: Option<String>,
+    /// Read weights that are a Python pickle, without running what it contains
+    #[arg(long, env = "THEMATIC_ALLOW_PICKLE")]
+    pub allow_pickle: bool,
 }
 
 /// How texts become vectors.
@@ -109,7 +115,7 @@ pub struct EncodeOptions {
     #[arg(long, value_name = "TOKENS", env = "THEMATIC_MAX_BATCH_TOKENS")]
     pub max_batch_tokens: Option<usize>,
     /// Put this in front of every text [default: the model's document prompt]
-    #[arg(long, value_name = "TEXT", env = "THEMATIC_PROMPT")]
+    #[arg(long, value_name = "TEXT", env = "THEMATIC_PROMPT", conflicts_with = "prompt_name")]
     pub prompt: Option<String>,
 }
 

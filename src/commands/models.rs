@@ -23,7 +23,7 @@ const COLUMNS: &[Column] = &[
 pub(super) fn run(arguments: &Models, talk: &Talk) -> Result<Outcome> {
     let settings = Settings::from_environment();
     match arguments.action.as_ref().unwrap_or(&ModelsAction::List) {
-        ModelsAction::List => list(&settings, arguments.json),
+        ModelsAction::List => list(&settings, arguments.json, talk),
         ModelsAction::Pull { model, revision } => {
             pull(model, &Settings { revision: revision.clone(), ..settings }, arguments.json, talk)
         }
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Models, talk: &Talk) -> Result<Outcome> {
     }
 }
 
-fn list(settings: &Settings, as_json: bool) -> Result<Outcome> {
+fn list(settings: &Settings, as_json: bool, talk: &Talk) -> Result<Outcome> {
     let known = models::known_models();
     if as_json {
         let describe = |model: &KnownModel| {
@@ -57,6 +57,8 @@ fn list(settings: &Settings, as_json: bool) -> Result<Outcome> {
         ]
     };
     terminal::print(&table(COLUMNS, &known.iter().map(row).collect::<Vec<_>>()))?;
+    let kinds = models::supported().collect::<Vec<_>>().join(", ");
+    talk.say(&format!("and any folder, or `owner/model` of the hub, that is static or of one of: {kinds}"));
     Ok(Outcome::Done)
 }
 
@@ -72,11 +74,18 @@ fn pull(name: &str, settings: &Settings, as_json: bool, talk: &Talk) -> Result<O
 
 fn check(name: Option<&str>, settings: &Settings, as_json: bool, talk: &Talk) -> Result<Outcome> {
     let name = name.filter(|name| *name != super::DEFAULT_MODEL);
-    let checked = models::check(&models::resolve(name, settings, talk)?)?;
+    let model = models::resolve(name, settings, talk)?;
+    let checked = models::check(&model)?;
+    let description = &model.description;
     let outcome = if checked.is_sound() { Outcome::Done } else { Outcome::FoundProblems };
     if as_json {
         let file = |file: &FileCheck| json!({"file": file.name, "bytes": file.bytes, "checksum": file.checksum});
-        print_json(&json!({"sound": checked.is_sound(), "files": checked.files.iter().map(file).collect::<Vec<_>>()}))?;
+        print_json(&json!({
+            "sound": checked.is_sound(),
+            "kind": description.body.kind(),
+            "dimension": description.dimension,
+            "files": checked.files.iter().map(file).collect::<Vec<_>>(),
+        }))?;
         return Ok(outcome);
     }
     let line = |file: &FileCheck| {
@@ -93,6 +102,9 @@ fn check(name: Option<&str>, settings: &Settings, as_json: bool, talk: &Talk) ->
         )
     };
     terminal::print(&checked.files.iter().map(line).collect::<String>())?;
+    let length = description.max_length.map_or_else(|| "any length".to_owned(), |length| format!("{length} tokens"));
+    let (kind, pooling) = (description.body.kind(), description.body.pooling());
+    talk.say(&format!("a {kind} model: {} numbers, {length}, pooled by {pooling}", description.dimension));
     Ok(outcome)
 }
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli;
 use crate::cluster::{self, Algorithm};
-use crate::encode::{Device, EngineChoice, Precision};
+use crate::encode::{Device, EngineChoice, Precision, PromptChoice};
 use crate::engine::{AddReport, Grouping, ModelChoice};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input};
@@ -62,7 +62,8 @@ pub(super) fn model(typed: &cli::EncodeOptions, threads: Option<u16>) -> ModelCh
         max_length: typed.max_length,
         dimensions: typed.dimensions,
         batch_tokens: typed.max_batch_tokens.and_then(NonZeroUsize::new),
-        prompt: typed.prompt.clone(),
+        prompt: typed.prompt.clone().map(PromptChoice::Text).or_else(|| named_prompt(&typed.model)),
+        query_prompt: None,
         ..query_model(&typed.model)
     }
 }
@@ -74,8 +75,14 @@ pub(super) fn query_model(typed: &cli::ModelOptions) -> ModelChoice {
         revision: typed.revision.clone(),
         offline: typed.offline,
         device: device(typed.device),
+        query_prompt: named_prompt(typed),
+        allow_pickle: typed.allow_pickle,
         ..ModelChoice::default()
     }
+}
+
+fn named_prompt(typed: &cli::ModelOptions) -> Option<PromptChoice> {
+    typed.prompt_name.clone().map(PromptChoice::Named)
 }
 
 /// Where no model is named, a collection goes on with the one it has.

@@ -2,47 +2,76 @@
 //!
 //! Sequences lie end to end; products see all their tokens as one matrix, attention sees each sequence alone, so a
 //! text's vector does not depend on its batch, bit for bit. Weights are packed once for the instruction set of the
-//! machine and shared; each thread carries whole batches through with a scratch memory of its own.
+//! machine and shared; each thread carries whole batches through with a memory of its own.
+
+mod operations;
 
 use std::sync::{Mutex, PoisonError};
 
+use candle_core::{Storage, Tensor};
+
 use crate::encode::engine::{Engine, Habits};
 use crate::encode::pooling::pool;
-use crate::encode::tensors;
+use crate::encode::tensors::{self, EncoderTensors};
 use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{
-    self, Attention, Gather, Isa, LayerNorm, LinearWeights, Mask, Operand, Output, Workspace, attention, embed,
-    layer_norm, linear,
+use crate::kernel::{self, DistanceBias, Isa, LayerNorm, LinearWeights, Mask, Operand, Workspace};
+use crate::models::{
+    self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, Pooling, PositionTable, Rotary,
 };
-use crate::models::{Activation, Architecture, BertConfig, ModelFolder, Pooling};
 
 /// Activations of so many tokens fill the second-level cache; more gain nothing.
 const HABITS: Habits = Habits { batch_tokens: 4096, light: false };
+
+/// Rows of a table of biases by distance, and the distance from which the outermost row is taken: MPNet's constants.
+pub(super) const DISTANCE_BUCKETS: usize = 32;
+const FARTHEST_BUCKET: f64 = 128.0;
 
 /// A transformer on packed tokens.
 pub(super) struct Packed {
     isa: Isa,
     precision: kernel::Precision,
     hidden: usize,
-    attention: Attention,
+    n_heads: usize,
     activation: kernel::Activation,
+    placement: NormPlacement,
     words: Vec<f32>,
-    /// Row `p` is the sum of position `p` and the first segment.
-    positions: Vec<f32>,
-    norm: Norm,
+    positions: Option<Positions>,
+    embedding_norm: Norm,
+    /// The bias of all layers, where distances make one.
+    bias: Option<DistanceBias>,
+    /// The angles of layers; a layer names one by its place.
+    rotaries: Vec<kernel::Rotary>,
     layers: Vec<Layer>,
+    final_norm: Option<Norm>,
     pooling: Pooling,
-    scratches: Mutex<Vec<Scratch>>,
+    memories: Mutex<Vec<Memory>>,
+}
+
+struct Positions {
+    table: PositionTable,
+    /// Row `p` is the sum of position `p` and the first segment.
+    rows: Vec<f32>,
 }
 
 struct Layer {
+    mask: Mask,
+    rotary: Option<usize>,
     query_key_value: LinearWeights,
     output: LinearWeights,
-    attention_norm: Norm,
+    attention_norm: Option<Norm>,
+    gate: Option<LinearWeights>,
     up: LinearWeights,
     down: LinearWeights,
-    norm: Norm,
+    feed_forward_norm: Norm,
+    bottleneck: Option<Bottleneck>,
+}
+
+/// What an adapter adds after the feed-forward part.
+struct Bottleneck {
+    activation: kernel::Activation,
+    down: LinearWeights,
+    up: LinearWeights,
 }
 
 struct Norm {
@@ -51,11 +80,16 @@ struct Norm {
     epsilon: f32,
 }
 
-/// What a batch needs; grows to the largest one and is used again.
+/// What a thread keeps from batch to batch.
+struct Memory {
+    /// The residual path: tokens x hidden.
+    rows: Option<Tensor>,
+    scratch: Scratch,
+}
+
+/// What a batch needs beside; grows to the largest one and is used again.
 struct Scratch {
     places: Vec<u32>,
-    /// The residual path: tokens x hidden.
-    rows: Vec<f32>,
     input: Operand,
     query_key_value: Operand,
     context: Operand,
@@ -67,78 +101,65 @@ impl Packed {
     /// Loads and packs the weights of a transformer, checking every shape first.
     pub(super) fn load(
         model: &ModelFolder,
-        architecture: &Architecture,
+        encoder: &Encoder,
         pooling: &Pooling,
         isa: Isa,
         precision: kernel::Precision,
     ) -> Result<Self> {
-        let Architecture::Bert(config) = architecture;
-        let mut tensors = Tensors(tensors::load_bert(&model.weights, config)?);
-        let pack = Packing { isa, precision, hidden: config.hidden_size, epsilon: config.layer_norm_eps as f32 };
-        let head_dim = config.hidden_size / config.num_attention_heads;
+        let tensors = EncoderTensors::open(&model.weights, encoder)?;
+        let activation = activation(encoder.activation)?;
+        let angles = distinct_angles(encoder);
+        let packing = Packing { isa, precision, encoder, angles: &angles };
+        let norm = |norm| packing.norm(norm);
+        let positions = encoder.positions.zip(tensors.positions()?);
+        let layers = encoder.layers.iter().enumerate();
         Ok(Self {
             isa,
             precision,
-            hidden: config.hidden_size,
-            attention: Attention {
-                n_heads: config.num_attention_heads,
-                head_dim,
-                scale: 1.0 / (head_dim as f32).sqrt(),
-                mask: Mask::Full,
-            },
-            activation: activation(config)?,
-            words: tensors.take("embeddings.word_embeddings.weight"),
-            positions: positions(&mut tensors, config.hidden_size),
-            norm: pack.norm(&mut tensors, "embeddings.LayerNorm"),
-            layers: (0..config.num_hidden_layers).map(|layer| pack.layer(&mut tensors, layer, config)).collect(),
+            hidden: encoder.hidden_size,
+            n_heads: encoder.heads,
+            activation,
+            placement: encoder.norm.placement,
+            words: tensors.words()?,
+            positions: positions.map(|(table, rows)| Positions { table, rows }),
+            embedding_norm: norm(tensors.embedding_norm()?),
+            bias: distance_bias(encoder, &tensors)?,
+            rotaries: angles.iter().map(|rotary| kernel::Rotary::new(encoder.longest, &rotary.frequencies())).collect(),
+            layers: layers
+                .map(|(number, settings)| {
+                    let bottleneck = packing.bottleneck(model.bottleneck.as_ref(), number)?;
+                    Ok(Layer { bottleneck, ..packing.layer(*settings, tensors.layer(number)?) })
+                })
+                .collect::<Result<_>>()?,
+            final_norm: tensors.final_norm()?.map(norm),
             pooling: pooling.clone(),
-            scratches: Mutex::new(Vec::new()),
+            memories: Mutex::new(Vec::new()),
         })
     }
 
-    /// Fills `scratch.rows` with the last layer's rows of all tokens.
-    fn forward(&self, batch: &PackedTokens, scratch: &mut Scratch) {
-        let Scratch { places, rows, input, query_key_value, context, inner, workspace } = scratch;
-        places.clear();
-        batch.texts().for_each(|text| places.extend(0..text.len() as u32));
-        rows.resize(batch.ids.len() * self.hidden, 0.0);
-        let words = Gather { table: &self.words, indices: &batch.ids };
-        let positions = Gather { table: &self.positions, indices: places };
-        embed(self.isa, &[words, positions], self.hidden, rows);
-        input.reshape(batch.ids.len(), self.hidden);
-        layer_norm(self.isa, &self.norm.view(), rows, Some(input));
-        for layer in &self.layers {
-            let to = Output::Operand(query_key_value);
-            linear(&layer.query_key_value, input, kernel::Activation::Identity, to, workspace);
-            attention(self.isa, &self.attention, query_key_value, &batch.offsets, context, workspace);
-            linear(&layer.output, context, kernel::Activation::Identity, Output::Residual(rows), workspace);
-            layer_norm(self.isa, &layer.attention_norm.view(), rows, Some(input));
-            linear(&layer.up, input, self.activation, Output::Operand(inner), workspace);
-            linear(&layer.down, inner, kernel::Activation::Identity, Output::Residual(rows), workspace);
-            layer_norm(self.isa, &layer.norm.view(), rows, Some(input));
-        }
-    }
-
-    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let kept = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = kept.unwrap_or_else(|| Scratch::new(self.precision));
-        let done = work(&mut scratch);
-        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let kept = self.memories.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut memory = kept.unwrap_or_else(|| Memory { rows: None, scratch: Scratch::new(self.precision) });
+        let done = work(&mut memory);
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
         done
     }
 }
 
 impl Engine for Packed {
     fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>> {
-        Ok(self.with_scratch(|scratch| {
-            self.forward(batch, scratch);
+        self.with_memory(|Memory { rows, scratch }| {
+            let states = operations::forward(self, batch, rows, scratch).map_err(failed)?;
+            let (storage, layout) = states.storage_and_layout();
+            let Storage::Cpu(storage) = &*storage else { return Err(failed("its rows left the processor")) };
+            let states = &storage.as_slice::<f32>().map_err(failed)?[layout.start_offset()..];
             let mut pooled = Vec::with_capacity(batch.len() * self.hidden * self.pooling.modes.len());
             for ends in batch.offsets.windows(2) {
-                let tokens = &scratch.rows[ends[0] * self.hidden..ends[1] * self.hidden];
+                let tokens = &states[ends[0] * self.hidden..ends[1] * self.hidden];
                 pool(&self.pooling, tokens, self.hidden, batch.unpooled, &mut pooled);
             }
-            pooled
-        }))
+            Ok(pooled)
+        })
     }
 
     fn habits(&self) -> Habits {
@@ -158,7 +179,6 @@ impl Scratch {
         let operand = || Operand::new(precision);
         Self {
             places: Vec::new(),
-            rows: Vec::new(),
             input: operand(),
             query_key_value: operand(),
             context: operand(),
@@ -174,74 +194,140 @@ impl Norm {
     }
 }
 
+fn failed(cause: impl std::fmt::Display) -> Error {
+    Error::Failed(Problem::new("the packed engine", format!("cannot compute a batch: {cause}")))
+}
+
 /// How weights are laid out.
-struct Packing {
+struct Packing<'a> {
     isa: Isa,
     precision: kernel::Precision,
-    hidden: usize,
-    epsilon: f32,
+    encoder: &'a Encoder,
+    angles: &'a [Rotary],
 }
 
-impl Packing {
-    fn layer(&self, tensors: &mut Tensors, layer: usize, config: &BertConfig) -> Layer {
-        let name = |part: &str| format!("encoder.layer.{layer}.{part}");
-        let mut joined = |kind: &str| {
-            let parts =
-                ["query", "key", "value"].map(|map| tensors.take(&name(&format!("attention.self.{map}.{kind}"))));
-            parts.concat()
+impl Packing<'_> {
+    fn layer(&self, settings: LayerAttention, layer: tensors::Layer) -> Layer {
+        let (hidden, inner) = (self.encoder.hidden_size, self.encoder.inner_size);
+        let rotary = match settings.distance {
+            Distance::Rotary(rotary) => self.angles.iter().position(|angles| *angles == rotary),
+            Distance::Ignored | Distance::Alibi | Distance::Buckets => None,
         };
-        let (weight, bias) = (joined("weight"), joined("bias"));
         Layer {
-            query_key_value: LinearWeights::pack(self.isa, self.precision, &weight, self.hidden, Some(&bias)),
-            output: self.linear(tensors, &name("attention.output.dense"), self.hidden),
-            attention_norm: self.norm(tensors, &name("attention.output.LayerNorm")),
-            up: self.linear(tensors, &name("intermediate.dense"), self.hidden),
-            down: self.linear(tensors, &name("output.dense"), config.intermediate_size),
-            norm: self.norm(tensors, &name("output.LayerNorm")),
+            mask: settings.window.map_or(Mask::Full, Mask::Window),
+            rotary,
+            query_key_value: self.linear(&layer.query_key_value, hidden),
+            output: self.linear(&layer.output, hidden),
+            attention_norm: layer.attention_norm.map(|norm| self.norm(norm)),
+            gate: layer.gate.map(|gate| self.linear(&gate, hidden)),
+            up: self.linear(&layer.up, hidden),
+            down: self.linear(&layer.down, inner),
+            feed_forward_norm: self.norm(layer.feed_forward_norm),
+            bottleneck: None,
         }
     }
 
-    fn linear(&self, tensors: &mut Tensors, name: &str, n_in: usize) -> LinearWeights {
-        let (weight, bias) = (tensors.take(&format!("{name}.weight")), tensors.take(&format!("{name}.bias")));
-        LinearWeights::pack(self.isa, self.precision, &weight, n_in, Some(&bias))
+    fn bottleneck(&self, adapter: Option<&models::Bottleneck>, number: usize) -> Result<Option<Bottleneck>> {
+        let Some(adapter) = adapter else { return Ok(None) };
+        let Some(layer) = adapter.layer(number)? else { return Ok(None) };
+        let linear = |weight, bias| tensors::Linear { weight, bias: Some(bias) };
+        Ok(Some(Bottleneck {
+            activation: activation(adapter.activation)?,
+            down: self.linear(&linear(layer.down, layer.down_bias), self.encoder.hidden_size),
+            up: self.linear(&linear(layer.up, layer.up_bias), adapter.size),
+        }))
     }
 
-    fn norm(&self, tensors: &mut Tensors, name: &str) -> Norm {
-        Norm {
-            scale: tensors.take(&format!("{name}.weight")),
-            shift: tensors.take(&format!("{name}.bias")),
-            epsilon: self.epsilon,
+    fn linear(&self, linear: &tensors::Linear, n_in: usize) -> LinearWeights {
+        LinearWeights::pack(self.isa, self.precision, &linear.weight, n_in, linear.bias.as_deref())
+    }
+
+    fn norm(&self, norm: tensors::Norm) -> Norm {
+        Norm { scale: norm.scale, shift: norm.shift, epsilon: self.encoder.norm.epsilon as f32 }
+    }
+}
+
+/// The angles that layers use, each once.
+fn distinct_angles(encoder: &Encoder) -> Vec<Rotary> {
+    let mut angles = Vec::new();
+    for layer in &encoder.layers {
+        match layer.distance {
+            Distance::Rotary(rotary) if !angles.contains(&rotary) => angles.push(rotary),
+            _ => {}
         }
     }
+    angles
 }
 
-/// The checked tensors of a model, taken out one by one so that none is held twice.
-struct Tensors(std::collections::BTreeMap<String, tensors::Loaded>);
-
-impl Tensors {
-    fn take(&mut self, name: &str) -> Vec<f32> {
-        self.0.remove(name).expect("every tensor of the architecture was checked and loaded").values
+/// The bias of every head and distance, which all layers share; `None` where distances make none.
+fn distance_bias(encoder: &Encoder, tensors: &EncoderTensors<'_>) -> Result<Option<DistanceBias>> {
+    let (heads, longest) = (encoder.heads, encoder.longest);
+    match encoder.layers.first().map(|layer| layer.distance) {
+        Some(Distance::Alibi) => {
+            let slopes = alibi_slopes(heads);
+            let penalty = |head: usize, distance: isize| -slopes[head] * distance.unsigned_abs() as f32;
+            Ok(Some(DistanceBias::new(heads, longest, penalty)))
+        }
+        Some(Distance::Buckets) => {
+            let table = tensors.distance_buckets()?;
+            let learnt = |head: usize, distance: isize| table[bucket(distance) * heads + head];
+            Ok(Some(DistanceBias::new(heads, longest, learnt)))
+        }
+        Some(Distance::Ignored | Distance::Rotary(_)) | None => Ok(None),
     }
 }
 
-fn positions(tensors: &mut Tensors, hidden: usize) -> Vec<f32> {
-    let mut positions = tensors.take("embeddings.position_embeddings.weight");
-    let segments = tensors.take("embeddings.token_type_embeddings.weight");
-    for row in positions.chunks_exact_mut(hidden) {
-        row.iter_mut().zip(&segments).for_each(|(position, segment)| *position += segment);
-    }
-    positions
+/// ALiBi's slopes: powers of `2^(-8 / heads)`, and between them those of twice as many heads where the number of heads
+/// is no power of two.
+fn alibi_slopes(heads: usize) -> Vec<f32> {
+    let power = |at: usize, of: usize| (-8.0 * (at + 1) as f64 / of as f64).exp2() as f32;
+    let whole = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
+    let between = (0..heads - whole).map(|at| power(2 * at, 2 * whole));
+    (0..whole).map(|at| power(at, whole)).chain(between).collect()
 }
 
-fn activation(config: &BertConfig) -> Result<kernel::Activation> {
-    match config.activation {
+/// The row of the table of biases for a key `distance` places after its query: half of the rows for each side, half of
+/// those for one distance each, the others growing by a constant factor.
+fn bucket(distance: isize) -> usize {
+    let side = DISTANCE_BUCKETS / 2;
+    let exact = side / 2;
+    let far = distance.unsigned_abs();
+    let first = if distance > 0 { side } else { 0 };
+    if far < exact {
+        return first + far;
+    }
+    let growth = (far as f64 / exact as f64).ln() / (FARTHEST_BUCKET / exact as f64).ln();
+    first + (exact + (growth * (side - exact) as f64) as usize).min(side - 1)
+}
+
+fn activation(activation: Activation) -> Result<kernel::Activation> {
+    match activation {
         Activation::Gelu => Ok(kernel::Activation::Gelu),
         Activation::GeluTanh => Ok(kernel::Activation::GeluTanh),
         Activation::Relu => Ok(kernel::Activation::Relu),
         Activation::Silu => Ok(kernel::Activation::Silu),
         other => {
-            let problem = Problem::new("`config.json`: `hidden_act`", format!("the packed engine has no {other:?}"));
-            Err(Error::Model(problem.hint("run it with `--engine reference`")))
+            let problem = Problem::new("`config.json`: the activation", format!("the packed engine has no {other:?}"));
+            Err(Error::Model(problem.hint("choose another model")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_of_heads_that_are_no_power_of_two_lie_between() {
+        assert_eq!(alibi_slopes(4), [0.25, 0.0625, 0.015_625, 0.003_906_25]);
+        let twelve = alibi_slopes(12);
+        assert_eq!((twelve.len(), twelve[0], twelve[7]), (12, 0.5, 0.003_906_25));
+        assert!((twelve[8] - 0.5f32.sqrt()).abs() < 1e-6 && (twelve[9] - 0.125f32.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn buckets_are_exact_near_and_coarse_far() {
+        let found: Vec<usize> = [0, -1, 1, -7, 7, -8, 8, 12, 127, 128, 5000, -5000].map(bucket).to_vec();
+        assert_eq!(found, [0, 1, 17, 7, 23, 8, 24, 25, 31, 31, 31, 15]);
     }
 }

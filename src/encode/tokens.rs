@@ -41,11 +41,6 @@ impl PackedTokens {
     pub(super) fn len(&self) -> usize {
         self.offsets.len() - 1
     }
-
-    /// Tokens of the longest text.
-    pub(super) fn longest(&self) -> usize {
-        self.texts().map(<[u32]>::len).max().unwrap_or(0)
-    }
 }
 
 /// One text as token ids.
@@ -231,7 +226,7 @@ mod tests {
     fn texts_are_packed_end_to_end() {
         let packed = PackedTokens::pack([&[1, 2][..], &[], &[3]], 0);
         assert_eq!((packed.ids.as_slice(), packed.offsets.as_slice()), (&[1, 2, 3][..], &[0, 2, 2, 3][..]));
-        assert_eq!((packed.len(), packed.longest()), (3, 2));
+        assert_eq!(packed.len(), 3);
         assert_eq!(packed.texts().nth(2), Some(&[3][..]));
     }
 

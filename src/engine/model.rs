@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::encode::{Device, Encoder, EngineChoice, Kind, Options, Precision, PromptChoice};
+use crate::encode::{Device, Encoder, EngineChoice, Kind, Options, Precision, PromptChoice, unpickle};
 use crate::error::{Error, Problem, Result};
 use crate::models::{self, Settings, TextTemplate};
 use crate::paper::Paper;
@@ -37,7 +37,11 @@ pub struct ModelChoice {
     /// Tokens that are computed together; `None` for what suits the engine.
     pub batch_tokens: Option<NonZeroUsize>,
     /// Put in front of every document; `None` for the model's own.
-    pub prompt: Option<String>,
+    pub prompt: Option<PromptChoice>,
+    /// Put in front of every question; `None` for the model's own.
+    pub query_prompt: Option<PromptChoice>,
+    /// Read weights that are kept as a Python pickle.
+    pub allow_pickle: bool,
 }
 
 impl ModelChoice {
@@ -48,7 +52,7 @@ impl ModelChoice {
             revision: Some(record.revision.clone()),
             max_length: Some(record.max_length).filter(|length| *length > 0),
             dimensions: Some(record.dimensions),
-            prompt: Some(record.prompt.clone()),
+            prompt: Some(PromptChoice::Text(record.prompt.clone())),
             ..own.clone()
         }
     }
@@ -98,8 +102,12 @@ impl PaperEncoder {
 /// [`Error::Model`] and [`Error::Device`] where it cannot be had or run.
 pub fn load_encoder(choice: &ModelChoice, progress: &dyn Progress) -> Result<PaperEncoder> {
     let environment = Settings::from_environment();
-    let settings =
-        Settings { offline: choice.offline || environment.offline, revision: choice.revision.clone(), ..environment };
+    let settings = Settings {
+        offline: choice.offline || environment.offline,
+        revision: choice.revision.clone(),
+        pickle: choice.allow_pickle.then_some(unpickle as models::PickleReader),
+        ..environment
+    };
     let name = choice.model.as_deref().filter(|name| *name != DEFAULT_NAME);
     let folder = models::resolve(name, &settings, progress)?;
     Ok(PaperEncoder { encoder: Encoder::load(&folder, &options(choice))?, template: folder.text })
@@ -114,8 +122,8 @@ fn options(choice: &ModelChoice) -> Options {
         max_length: choice.max_length,
         dimensions: choice.dimensions,
         batch_tokens: choice.batch_tokens,
-        prompt: choice.prompt.clone().map(PromptChoice::Text),
-        ..Options::default()
+        prompt: choice.prompt.clone(),
+        query_prompt: choice.query_prompt.clone(),
     }
 }
 

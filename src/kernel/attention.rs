@@ -3,12 +3,16 @@
 //! The scores of a block of queries of one head stay in cache. Sequences are taken one by one, so a sequence's result
 //! does not depend on what is packed beside it, bit for bit.
 
+mod bias;
 mod half;
+mod rotary;
 mod single;
 
 use super::operand::{Operand, Precision};
 use super::{Isa, Workspace};
 
+pub use bias::DistanceBias;
+pub use rotary::{Rotary, rotate};
 pub(super) use scratch::Scratch;
 
 mod scratch {
@@ -35,8 +39,8 @@ pub enum Mask {
 }
 
 /// Attention of one layer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Attention {
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
     /// Number of heads.
     pub n_heads: usize,
     /// Numbers of a head in a query, key or value.
@@ -45,6 +49,8 @@ pub struct Attention {
     pub scale: f32,
     /// Which tokens a token attends to.
     pub mask: Mask,
+    /// What is added to a scaled product, by head and distance.
+    pub bias: Option<&'a DistanceBias>,
 }
 
 /// Computes the context of every token of the packed sequences.
@@ -53,7 +59,7 @@ pub struct Attention {
 /// for each. Sequence `s` is rows `offsets[s]..offsets[s + 1]`; offsets begin with 0 and end with the number of rows.
 pub fn attention(
     isa: Isa,
-    settings: &Attention,
+    settings: &Attention<'_>,
     qkv: &Operand,
     offsets: &[usize],
     context: &mut Operand,
@@ -65,6 +71,11 @@ pub fn attention(
     assert!(offsets.first().is_none_or(|&first| first == 0), "offsets begin with 0");
     assert_eq!(offsets.last().copied().unwrap_or(0), qkv.n_rows(), "offsets end with the number of rows");
     assert!(offsets.is_sorted(), "offsets ascend");
+    if let Some(bias) = settings.bias {
+        assert_eq!(bias.n_heads(), settings.n_heads, "a bias for each head");
+        let longest = offsets.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0);
+        assert!(longest <= bias.longest(), "a bias for every distance of the longest sequence");
+    }
     context.reshape(qkv.n_rows(), width);
     let job = Job { settings, qkv, offsets };
     let Scratch { single, half, context: rows } = &mut workspace.attention;
@@ -77,7 +88,7 @@ pub fn attention(
 /// What is asked for.
 #[derive(Clone, Copy)]
 struct Job<'a> {
-    settings: &'a Attention,
+    settings: &'a Attention<'a>,
     qkv: &'a Operand,
     offsets: &'a [usize],
 }
@@ -92,8 +103,13 @@ impl<'a> Job<'a> {
         self.offsets.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).filter(|&(_, len)| len > 0)
     }
 
-    /// The factor that turns a product into a power of two.
+    /// The factor that turns a score into a power of two. Scores that took a bias are powers of two already.
     fn scale(self) -> f32 {
+        if self.settings.bias.is_some() { 1.0 } else { self.product_scale() }
+    }
+
+    /// The factor that turns a product into a power of two.
+    fn product_scale(self) -> f32 {
         self.settings.scale * std::f32::consts::LOG2_E
     }
 }

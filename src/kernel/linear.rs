@@ -38,6 +38,8 @@ pub enum Output<'a> {
     Residual(&'a mut [f32]),
     /// The left side of the next product, of its precision; it takes the shape.
     Operand(&'a mut Operand),
+    /// Multiplied with what is there, number by number: the gate of a feed-forward part.
+    Gate(&'a mut Operand),
 }
 
 impl LinearWeights {
@@ -89,6 +91,10 @@ pub fn linear(
             assert_eq!(rows.len(), input.n_rows() * weights.n_out, "the output has another shape than the product");
         }
         Output::Operand(operand) => operand.reshape(input.n_rows(), weights.n_out),
+        Output::Gate(operand) => {
+            let shape = (operand.n_rows(), operand.dim(), operand.precision());
+            assert_eq!(shape, (input.n_rows(), weights.n_out, input.precision()), "what is gated has another shape");
+        }
     }
     let finish = Finish { bias: &weights.bias, n_rows: input.n_rows(), n_out: weights.n_out, activation, output };
     match &weights.panels {
@@ -157,6 +163,7 @@ impl Finish<'_> {
                 Output::Rows(out) => store_row(simd, rest_of_row(out, row, column, self.n_out), results),
                 Output::Residual(out) => add_row(simd, rest_of_row(out, row, column, self.n_out), results),
                 Output::Operand(operand) => operand.write(simd, row, column, results),
+                Output::Gate(operand) => operand.multiply(simd, row, column, results),
             }
         }
     }

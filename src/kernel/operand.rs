@@ -113,6 +113,34 @@ impl Operand {
         }
     }
 
+    /// Multiplies the numbers of `row` from `column` on with vectors, as [`Self::write`] would write them.
+    #[inline(always)]
+    pub(super) fn multiply<S: Simd, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        vectors: &[S::F32; N],
+    ) {
+        let mut products = *vectors;
+        match self.precision {
+            Precision::F32 => {
+                let (start, end) = (row * self.dim + column.min(self.dim), (row + 1) * self.dim);
+                for (product, there) in products.iter_mut().zip(self.single[start..end].chunks(S::LANES)) {
+                    *product = simd.mul(*product, simd.load_up_to(there));
+                }
+            }
+            Precision::Bf16 => {
+                let line = self.line(row, column / SIDE) + column % SIDE;
+                let there = self.half[line..line + N * S::LANES].chunks_exact(S::LANES);
+                for (product, there) in products.iter_mut().zip(there) {
+                    *product = simd.mul(*product, simd.load_bf16(there));
+                }
+            }
+        }
+        self.write(simd, row, column, &products);
+    }
+
     /// Writes rows that lie in lines one after the other, from `first` on in `half`; for bf16 only.
     #[inline(always)]
     pub(super) fn write_lines<S: Simd, const ROWS: usize, const N: usize>(

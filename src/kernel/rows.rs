@@ -1,8 +1,9 @@
 //! Work on whole rows between the products: embedding, layer norm, pooling, scaling to length one.
 
-use super::Isa;
+use super::buffer::Buffer;
 use super::operand::Operand;
 use super::simd::{Kernel, Simd};
+use super::{Isa, Workspace};
 
 /// Scale, shift and guard of a layer norm.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,14 @@ pub fn layer_norm(isa: Isa, norm: &LayerNorm<'_>, rows: &mut [f32], operand: Opt
     assert!(dim > 0 && norm.shift.len() == dim, "a scale and a shift for each number of a row");
     assert!(rows.len().is_multiple_of(dim), "not a whole number of rows");
     isa.run(Normalise { norm, rows, operand });
+}
+
+/// As [`layer_norm`], but to `operand` only: `rows`, the residual path, stay as they are.
+pub fn layer_norm_to(isa: Isa, norm: &LayerNorm<'_>, rows: &[f32], operand: &mut Operand, workspace: &mut Workspace) {
+    let dim = norm.scale.len();
+    assert!(dim > 0 && norm.shift.len() == dim, "a scale and a shift for each number of a row");
+    assert!(rows.len().is_multiple_of(dim), "not a whole number of rows");
+    isa.run(NormaliseTo { norm, rows, operand, row: &mut workspace.row });
 }
 
 /// Sets each row of `out` to the mean of its sequence's rows, `offsets[s]..offsets[s + 1]`; zeros for an empty one.
@@ -91,14 +100,43 @@ impl Kernel for Normalise<'_> {
             operand.reshape(self.rows.len() / dim, dim);
         }
         for (row, numbers) in self.rows.chunks_exact_mut(dim).enumerate() {
-            let mean = sum(simd, numbers) / dim as f32;
-            let deviation = (squares_around(simd, numbers, mean) / dim as f32 + self.norm.epsilon).sqrt();
-            affine(simd, self.norm, numbers, mean, 1.0 / deviation);
+            normalise_row(simd, self.norm, numbers);
             if let Some(operand) = &mut self.operand {
                 operand.write_row(simd, row, numbers);
             }
         }
     }
+}
+
+struct NormaliseTo<'a> {
+    norm: &'a LayerNorm<'a>,
+    rows: &'a [f32],
+    operand: &'a mut Operand,
+    row: &'a mut Buffer<f32>,
+}
+
+impl Kernel for NormaliseTo<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        let dim = self.norm.scale.len();
+        self.operand.reshape(self.rows.len() / dim, dim);
+        self.row.resize(dim);
+        for (row, numbers) in self.rows.chunks_exact(dim).enumerate() {
+            self.row.copy_from_slice(numbers);
+            normalise_row(simd, self.norm, self.row);
+            self.operand.write_row(simd, row, self.row);
+        }
+    }
+}
+
+#[inline(always)]
+fn normalise_row<S: Simd>(simd: S, norm: &LayerNorm<'_>, numbers: &mut [f32]) {
+    let dim = numbers.len() as f32;
+    let mean = sum(simd, numbers) / dim;
+    let deviation = (squares_around(simd, numbers, mean) / dim + norm.epsilon).sqrt();
+    affine(simd, norm, numbers, mean, 1.0 / deviation);
 }
 
 struct MeanPool<'a> {

@@ -1,6 +1,7 @@
 //! Memory that kernels reuse from call to call, so that a batch allocates nothing once it is warm.
 
 use super::attention::Scratch;
+use super::buffer::Buffer;
 use super::square::Square;
 
 /// Scratch memory of one thread. Holds no state that a result depends on.
@@ -8,6 +9,8 @@ use super::square::Square;
 pub struct Workspace {
     pub(super) squares: [Square; 2],
     pub(super) attention: Scratch,
+    /// One row of activations.
+    pub(super) row: Buffer<f32>,
 }
 
 impl Workspace {

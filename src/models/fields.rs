@@ -26,6 +26,14 @@ impl Fields {
         Self { label, map: Map::new() }
     }
 
+    /// The fields of an object that stands in a field.
+    pub(super) fn nested(&self, field: &str) -> Result<Self> {
+        match self.get(field).and_then(Value::as_object) {
+            Some(map) => Ok(Self { label: format!("{}: `{field}`", self.label), map: map.clone() }),
+            None => Err(self.bad(field, "is missing or not an object")),
+        }
+    }
+
     pub(super) fn get(&self, field: &str) -> Option<&Value> {
         self.map.get(field).filter(|value| !value.is_null())
     }

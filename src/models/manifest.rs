@@ -92,6 +92,8 @@ mod tests {
         assert!(models.len() >= 8);
         for (at, model) in models.iter().enumerate() {
             assert!(model.dimension > 0 && !model.licence.is_empty() && !model.note.is_empty(), "{}", model.name);
+            let kind = model.architecture.as_str();
+            assert!(kind == "static" || crate::models::supported().any(|known| known == kind), "{kind}");
             assert!(models[..at].iter().all(|other| other.name != model.name), "{} twice", model.name);
         }
     }

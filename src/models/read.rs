@@ -52,6 +52,18 @@ pub(super) fn read(reader: &mut Reader<'_>, known: Option<&KnownModel>) -> Resul
     Ok(parts)
 }
 
+/// A folder that holds an adapter and no model of its own.
+fn refuse_adapter(reader: &mut Reader<'_>) -> Result<()> {
+    const FILE: &str = "adapter_config.json";
+    if reader.optional("config.json")?.is_some() || reader.optional(FILE)?.is_none() {
+        return Ok(());
+    }
+    let config = required_fields(reader, FILE)?;
+    let base = config.optional_text("base_model_name_or_path")?.or(config.optional_text("model_name")?);
+    let hint = format!("name the model that it adapts and the adapter: `--model {}+ADAPTER`", base.unwrap_or("BASE"));
+    Err(Error::Model(Problem::new(reader.label(FILE), "belongs to an adapter, which is no model by itself").hint(hint)))
+}
+
 /// The chain that `modules.json` lists, in its order; `None` where there is no such file.
 fn modules(reader: &mut Reader<'_>) -> Result<Option<Vec<Module>>> {
     const FILE: &str = "modules.json";
@@ -106,6 +118,7 @@ fn read_chain(reader: &mut Reader<'_>, modules: &[Module]) -> Result<Parts> {
 
 /// A folder of a network's weights alone, or of model2vec.
 fn read_bare(reader: &mut Reader<'_>, known: Option<&KnownModel>) -> Result<Parts> {
+    refuse_adapter(reader)?;
     if let Some(config) = model2vec_config(reader)? {
         let normalize = config.flag("normalize", true)?;
         let mut parts = static_parts(reader, "", Some(&config))?;
@@ -170,7 +183,7 @@ fn max_length(settings: &Fields, tokenizer: &Fields, longest: usize) -> Result<u
     match settings.optional_count("max_seq_length")? {
         Some(length) if length > longest => Err(settings.bad(
             "max_seq_length",
-            &format!("is {length}, but `max_position_embeddings` in `config.json` is {longest}"),
+            &format!("is {length}, but by `config.json` the model reads {longest} tokens at most"),
         )),
         Some(length) if length < 3 => {
             Err(settings.bad("max_seq_length", &format!("is {length}, too short for a text")))
@@ -257,7 +270,7 @@ fn read_tokenizer(reader: &mut Reader<'_>, path: &str) -> Result<(String, Arc<By
     reader.required(&file).map(|bytes| (reader.label(&file), bytes))
 }
 
-/// `model.safetensors`, or the shards that its index lists.
+/// `model.safetensors`, or the shards that its index lists, or a pickle where that is allowed.
 fn read_weights(reader: &mut Reader<'_>, path: &str) -> Result<Weights> {
     let single = format!("{path}model.safetensors");
     if let Some(bytes) = reader.optional(&single)? {
@@ -268,10 +281,13 @@ fn read_weights(reader: &mut Reader<'_>, path: &str) -> Result<Weights> {
         let index = Fields::parse(reader.label(&index_file), &bytes)?;
         return read_shards(reader, path, &index);
     }
-    for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
-        if reader.has(&format!("{path}{pickle}"))? {
-            return Err(pickle_only(reader, &format!("{path}{pickle}")));
-        }
+    let pickle = format!("{path}pytorch_model.bin");
+    if reader.has(&pickle)? {
+        return read_pickle(reader, &pickle);
+    }
+    let sharded = format!("{path}pytorch_model.bin.index.json");
+    if reader.has(&sharded)? {
+        return Err(pickle_only(reader, &sharded));
     }
     reader.required(&single)?;
     Weights::open(Vec::new())
@@ -295,10 +311,18 @@ fn read_shards(reader: &mut Reader<'_>, path: &str, index: &Fields) -> Result<We
     Weights::open(files)
 }
 
+/// Weights that are a Python pickle, where reading one is allowed.
+pub(super) fn read_pickle(reader: &mut Reader<'_>, file: &str) -> Result<Weights> {
+    let Some(read) = reader.pickle else { return Err(pickle_only(reader, file)) };
+    let bytes = reader.unpickled(file, read)?;
+    Weights::open(vec![(reader.label(file), Arc::new(bytes))])
+}
+
 fn pickle_only(reader: &Reader<'_>, file: &str) -> Error {
     let cause = "holds the weights as a Python pickle, which can run any code while it is read, so it is not read";
     let hint = "take a revision that has `model.safetensors`, or convert it where you trust it: \
-                SentenceTransformer(FOLDER).save(NEW_FOLDER) in Python";
+                SentenceTransformer(FOLDER).save(NEW_FOLDER) in Python; `--allow-pickle` reads the numbers of one file \
+                without running what it contains";
     Error::Model(Problem::new(reader.label(file), cause).hint(hint))
 }
 
@@ -433,7 +457,7 @@ fn truncate_dimension(reader: &mut Reader<'_>, dimension: usize) -> Result<Optio
     }
 }
 
-fn required_fields(reader: &mut Reader<'_>, file: &str) -> Result<Fields> {
+pub(super) fn required_fields(reader: &mut Reader<'_>, file: &str) -> Result<Fields> {
     let bytes = reader.required(file)?;
     Fields::parse(reader.label(file), &bytes)
 }

@@ -5,7 +5,9 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
 
 /// Where the hub is when nobody says otherwise.
 const HUB: &str = "https://huggingface.co";
@@ -23,7 +25,12 @@ pub struct Settings {
     pub endpoint: String,
     /// The cache that Hugging Face's own tools share; `None` where there is no home folder to put it in.
     pub cache: Option<PathBuf>,
+    /// Reads weights that are kept as a Python pickle; `None` refuses them.
+    pub pickle: Option<PickleReader>,
 }
+
+/// Turns a pickle of weights into the bytes of a safetensors file.
+pub type PickleReader = fn(&Path) -> Result<Vec<u8>>;
 
 impl Settings {
     /// `HF_HUB_OFFLINE`, `HF_TOKEN` (or the token that `hf auth login` stored), `HF_ENDPOINT`, and `HF_HUB_CACHE`,
@@ -38,6 +45,7 @@ impl Settings {
             token: variable("HF_TOKEN").or_else(stored_token).map(|token| token.trim().to_owned()),
             endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned()),
             cache,
+            pickle: None,
         }
     }
 }
@@ -51,7 +59,7 @@ impl std::fmt::Debug for Settings {
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("endpoint", &self.endpoint)
             .field("cache", &self.cache)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,6 +89,7 @@ mod tests {
             token: Some("secret".into()),
             endpoint: HUB.into(),
             cache: None,
+            pickle: None,
         };
         assert!(!format!("{settings:?}").contains("secret"));
     }

@@ -13,6 +13,7 @@ use crate::error::{Error, Problem, Result};
 use crate::models::bytes::{self, Bytes};
 use crate::models::embedded;
 use crate::models::hub::HubModel;
+use crate::models::settings::PickleReader;
 use crate::progress::Progress;
 
 /// Where the files are.
@@ -33,6 +34,7 @@ pub(super) type Files = BTreeMap<String, Arc<Bytes>>;
 pub(super) struct Reader<'a> {
     pub(super) source: &'a Source,
     pub(super) progress: &'a dyn Progress,
+    pub(super) pickle: Option<PickleReader>,
     pub(super) files: Files,
 }
 
@@ -62,6 +64,18 @@ impl Reader<'_> {
                         `model.safetensors`, and `modules.json` with the folders it names";
             Error::Model(Problem::new(self.label(file), "is missing").hint(hint))
         })
+    }
+
+    /// Opens weights that are a pickle, as safetensors.
+    pub(super) fn unpickled(&mut self, file: &str, read: PickleReader) -> Result<Bytes> {
+        self.required(file)?;
+        let path = match self.source {
+            Source::Folder(folder) => Some(folder.join(file)),
+            Source::Hub(model) => model.fetch(file, self.progress)?,
+            Source::Embedded => None,
+        };
+        let Some(path) = path else { return Ok(Bytes::Owned(Vec::new())) };
+        read(&path).map(Bytes::Owned)
     }
 
     /// Whether the model has a file, without fetching it.

@@ -25,6 +25,19 @@ pub(super) fn scale_name(name: &str) -> Option<String> {
 pub struct Weights {
     files: Vec<(String, Arc<Bytes>)>,
     entries: BTreeMap<String, Entry>,
+    /// What adapters add to tensors.
+    updates: BTreeMap<String, LowRank>,
+}
+
+/// The product of two narrow matrices, which is added to a tensor (LoRA, arXiv 2106.09685).
+#[derive(Debug, Clone)]
+pub(super) struct LowRank {
+    /// Rank x inputs.
+    pub(super) down: Vec<f32>,
+    /// Outputs x rank.
+    pub(super) up: Vec<f32>,
+    pub(super) rank: usize,
+    pub(super) scale: f32,
 }
 
 #[derive(Debug)]
@@ -49,10 +62,15 @@ impl Weights {
             for (name, info) in metadata.tensors() {
                 let range = start + info.data_offsets.0..start + info.data_offsets.1;
                 let entry = Entry { file, dtype: info.dtype, shape: info.shape.clone(), range };
-                entries.insert(name, entry);
+                entries.insert(current_name(name), entry);
             }
         }
-        Ok(Self { files, entries })
+        Ok(Self { files, entries, updates: BTreeMap::new() })
+    }
+
+    /// Adds the product of two narrow matrices to tensor `name`, whenever that is loaded.
+    pub(super) fn update(&mut self, name: String, update: LowRank) {
+        self.updates.insert(name, update);
     }
 
     /// Names in alphabetical order.
@@ -97,6 +115,9 @@ impl Weights {
             for (row, scale) in values.chunks_exact_mut(width).zip(scales) {
                 row.iter_mut().for_each(|value| *value *= scale);
             }
+        }
+        if let Some(update) = self.updates.get(name) {
+            update.add_to(&mut values);
         }
         Ok(values)
     }
@@ -169,6 +190,25 @@ impl Weights {
     }
 }
 
+/// Checkpoints converted from TensorFlow call a norm's parts `gamma` and `beta`; transformers renames them as well.
+fn current_name(name: String) -> String {
+    let renamed = |older: &str, newer: &str| name.strip_suffix(older).map(|rest| format!("{rest}{newer}"));
+    let renamed =
+        renamed("LayerNorm.gamma", "LayerNorm.weight").or_else(|| renamed("LayerNorm.beta", "LayerNorm.bias"));
+    renamed.unwrap_or(name)
+}
+
+impl LowRank {
+    fn add_to(&self, values: &mut [f32]) {
+        let inputs = self.down.len() / self.rank;
+        for (row, up) in values.chunks_exact_mut(inputs).zip(self.up.chunks_exact(self.rank)) {
+            for (&factor, down) in up.iter().zip(self.down.chunks_exact(inputs)) {
+                row.iter_mut().zip(down).for_each(|(value, down)| *value += self.scale * factor * down);
+            }
+        }
+    }
+}
+
 fn bad_file(label: &str, bytes: &[u8], error: SafeTensorError) -> Error {
     let cause = match &error {
         SafeTensorError::HeaderTooSmall | SafeTensorError::InvalidHeaderLength => {
@@ -213,6 +253,21 @@ mod tests {
         let weights = open(file(header, &data)).expect("a valid file");
         assert_eq!(weights.f32("a.weight").expect("numbers"), [0.5, -0.5, 4.0, 6.0]);
         assert_eq!(weights.int8("a.weight").map(<[u8]>::len), Some(4));
+    }
+
+    #[test]
+    fn older_names_of_norms_are_today_s() {
+        let header = r#"{"x.LayerNorm.gamma":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let weights = open(file(header, &1.5f32.to_le_bytes())).expect("a valid file");
+        assert_eq!(weights.f32("x.LayerNorm.weight").expect("a number"), [1.5]);
+    }
+
+    #[test]
+    fn a_product_of_narrow_matrices_is_added() {
+        let header = r#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#;
+        let mut weights = open(file(header, &[0; 16])).expect("a valid file");
+        weights.update("a".into(), LowRank { down: vec![1.0, 2.0], up: vec![3.0, 4.0], rank: 1, scale: 0.5 });
+        assert_eq!(weights.f32("a").expect("numbers"), [1.5, 3.0, 2.0, 4.0]);
     }
 
     #[test]

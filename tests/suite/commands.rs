@@ -227,6 +227,28 @@ fn a_collection_keeps_to_its_model() {
     assert_eq!(strip_theme(&desk.done(&["recommend", "--like", "ex-010", "--json"])), strip_theme_text(&before));
 }
 
+#[test]
+fn free_text_takes_the_query_prompt_and_prompts_go_by_name() {
+    let desk = Desk::new();
+    let papers = ["Sea ice melts from below", "Bees read the hive by its sound", "Old maps of dry rivers"];
+    let lines =
+        papers.iter().enumerate().map(|(at, text)| format!("{}\n", serde_json::json!({"id": at, "text": text})));
+    desk.write("papers.jsonl", lines.collect::<String>());
+    let model = crate::tiny::fixture("tiny-qwen3").display().to_string();
+    let said = desk.run(&["embed", "papers.jsonl", "--model", &model, "--prompt-name", "theme"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("it has document, query"), "{}", said.err);
+    desk.done(&["embed", "papers.jsonl", "--model", &model]);
+    let ask = |more: &[&str]| {
+        let arguments = [&["recommend", "--text", "ice", "--json"][..], more].concat();
+        desk.done(&arguments).json()["results"][0]["score"].clone()
+    };
+    assert_eq!(ask(&[]), ask(&["--prompt-name", "query"]));
+    assert_ne!(ask(&[]), ask(&["--prompt-name", "document"]));
+    let both = desk.run(&["embed", "papers.jsonl", "--prompt", "x", "--prompt-name", "query"]);
+    assert_eq!(both.code, 2, "{both:?}");
+}
+
 fn strip_theme(said: &Said) -> Vec<(Value, Value)> {
     strip_theme_text(&said.out)
 }

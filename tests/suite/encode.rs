@@ -12,11 +12,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use thematic::Error;
 use thematic::encode::{Device, Encoder, EngineChoice, Finished, Kind, Options, Order, Precision, PromptChoice};
-use thematic::models::Weights;
+use thematic::models::{ModelFolder, Settings, Weights, resolve};
 use thematic::progress::{Phase, Progress, Silent};
 use thematic::vectors::Vectors;
 
-use crate::tiny::{Variant, copy_folder, fixture, merge, open, variants};
+use crate::tiny::{Variant, copy_folder, fixture, merge, offline, open, variants};
 
 /// What f32 on another machine, in another order, may change.
 const PARITY: f32 = 0.999_99;
@@ -81,6 +81,152 @@ fn every_option_of_a_folder_gives_the_vectors_of_sentence_transformers() {
             }
         }
     }
+}
+
+/// The tiny model of every architecture, and whether candle-transformers has it too.
+const ARCHITECTURES: [(&str, bool); 10] = [
+    ("roberta", true),
+    ("xlm-roberta", true),
+    ("distilbert", false),
+    ("mpnet", false),
+    ("nomic-bert", true),
+    ("nomic-bert-5", false),
+    ("modernbert", true),
+    ("jina-bert", true),
+    ("gte", false),
+    ("qwen3", true),
+];
+
+/// The texts of the tiny models, and some that contain tokenizers' own marks.
+fn architecture_texts() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/marked.json");
+    let marked: Vec<String> = serde_json::from_slice(&fs::read(path).expect("committed texts")).expect("a list");
+    tiny_texts().into_iter().chain(marked).collect()
+}
+
+/// The smallest cosine of each stretch of `width` numbers: one for each pooling mode.
+fn smallest_cosine_by_mode(vectors: &Vectors, golden: &[f32], width: usize) -> f32 {
+    let cosine = |one: &[f32], other: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        (dot(one, other) / (dot(one, one) * dot(other, other)).sqrt()) as f32
+    };
+    assert_eq!(vectors.as_slice().len(), golden.len());
+    let pairs = vectors.as_slice().chunks_exact(width).zip(golden.chunks_exact(width));
+    pairs.map(|(one, other)| cosine(one, other)).fold(f32::INFINITY, f32::min)
+}
+
+#[test]
+fn every_architecture_gives_the_vectors_of_its_authors() {
+    let (golden, texts) = (golden("architectures.safetensors"), architecture_texts());
+    let mut failures = Vec::new();
+    for (name, in_candle) in ARCHITECTURES {
+        for options in exact_engines() {
+            let folder = fixture(&format!("tiny-{name}"));
+            if options.engine == EngineChoice::Reference && !in_candle {
+                refused(&folder, &options, "`--engine reference`");
+                continue;
+            }
+            let encoder = encoder(&folder, &options);
+            for (kind, tensor) in [(Kind::Document, "plain"), (Kind::Query, "query")] {
+                let tensor = format!("{name}/{tensor}");
+                if !golden.contains(&tensor) {
+                    continue;
+                }
+                let encoded = encoder.encode(&texts, kind).expect("vectors");
+                let cosine = smallest_cosine_by_mode(&encoded.vectors, &golden.f32(&tensor).expect("rows"), 32);
+                if cosine.is_nan() || cosine < PARITY {
+                    failures.push(format!("{tensor} by {:?}: {cosine}", options.engine));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn every_architecture_is_independent_of_company_and_near_in_half_precision() {
+    let texts = architecture_texts();
+    for (name, _) in ARCHITECTURES.into_iter().filter(|(name, _)| *name != "qwen3") {
+        let folder = fixture(&format!("tiny-{name}"));
+        let exact = Options { precision: Precision::F32, ..Options::default() };
+        let together = encoder(&folder, &exact).encode(&texts, Kind::Document).expect("vectors");
+        let apart = Options { batch_tokens: NonZeroUsize::new(1), threads: NonZeroUsize::new(3), ..exact };
+        let apart = encoder(&folder, &apart).encode(&texts, Kind::Document).expect("vectors");
+        assert_eq!(together.vectors, apart.vectors, "{name}");
+        let half = Options { precision: Precision::Bf16, ..Options::default() };
+        let half = encoder(&folder, &half).encode(&texts, Kind::Document).expect("vectors");
+        let rows = together.vectors.rows().zip(half.vectors.rows());
+        let cosines = rows.map(|(one, other)| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>());
+        let smallest = cosines.fold(f32::INFINITY, f32::min);
+        // Heads of eight numbers and rows of 32 average little of the rounding away.
+        assert!(smallest >= 0.999, "{name}: {smallest}");
+    }
+}
+
+/// A model of the folder `tests/fixtures/models`, pickles allowed.
+fn open_with_pickle(name: &str) -> thematic::Result<ModelFolder> {
+    let settings = Settings { pickle: Some(thematic::encode::unpickle), ..offline() };
+    resolve(Some(name), &settings, &Silent)
+}
+
+#[test]
+fn adapters_give_the_vectors_of_the_adapted_network() {
+    let (golden, texts) = (golden("architectures.safetensors"), architecture_texts());
+    let bert = fixture("tiny-bert");
+    for adapter in ["lora", "bottleneck"] {
+        let name = format!("{}+{}", bert.display(), fixture(adapter).display());
+        let model = open_with_pickle(&name).expect("an adapted model");
+        assert_eq!(model.name, name);
+        for options in exact_engines() {
+            if adapter == "bottleneck" && options.engine == EngineChoice::Reference {
+                let error = Encoder::load(&model, &options).expect_err("no adapter there").to_string();
+                assert!(error.contains("has an adapter between its layers"), "{error}");
+                continue;
+            }
+            let encoder = Encoder::load(&model, &options).expect("a model that loads");
+            let encoded = encoder.encode(&texts, Kind::Document).expect("vectors");
+            let rows = golden.f32(&format!("{adapter}/plain")).expect("rows");
+            let cosine = smallest_cosine_by_mode(&encoded.vectors, &rows, 32);
+            assert!(cosine >= PARITY, "{adapter} by {:?}: {cosine}", options.engine);
+        }
+        let again = Settings { revision: Some(model.revision.clone()), ..offline() };
+        assert!(adapter == "bottleneck" || resolve(Some(&name), &again, &Silent).is_ok(), "{}", model.revision);
+    }
+}
+
+#[test]
+fn a_pickle_is_read_where_that_is_allowed_and_gives_the_same_vectors() {
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture("tiny-bert"), folder.path());
+    fs::remove_file(folder.path().join("model.safetensors")).expect("removed");
+    fs::copy(fixture("pickle/pytorch_model.bin"), folder.path().join("pytorch_model.bin")).expect("a copy");
+    let name = folder.path().to_str().expect("UTF-8");
+    let refused = resolve(Some(name), &offline(), &Silent).expect_err("not allowed");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("--allow-pickle")), "{refused}");
+    let model = open_with_pickle(name).expect("a model");
+    let vectors = |model: &ModelFolder| {
+        let encoder = Encoder::load(model, &Options::default()).expect("a model that loads");
+        encoder.encode(&["sea ice", "coral larvae"], Kind::Document).expect("vectors").vectors
+    };
+    assert_eq!(vectors(&model), vectors(&open(&fixture("tiny-bert"))));
+    let bytes = fs::read(folder.path().join("pytorch_model.bin")).expect("a file");
+    for kept in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(folder.path().join("pytorch_model.bin"), &bytes[..kept]).expect("written");
+        let error = open_with_pickle(name).expect_err("a truncated pickle").to_string();
+        assert!(error.contains("pytorch_model.bin`: cannot be read as weights"), "{error}");
+    }
+}
+
+#[test]
+fn a_prompt_is_taken_by_its_name() {
+    let model = fixture("tiny-qwen3");
+    let asks = encoder(&model, &Options::default()).encode(&["ice"], Kind::Query).expect("a vector").vectors;
+    let named = Options { prompt: Some(PromptChoice::Named("query".into())), ..Options::default() };
+    let stored = encoder(&model, &named);
+    assert_eq!(stored.encode(&["ice"], Kind::Document).expect("a vector").vectors, asks);
+    assert!(stored.identity().prompt.starts_with("Instruct: "));
+    let plain = encoder(&model, &Options::default()).encode(&["ice"], Kind::Document).expect("a vector").vectors;
+    assert_ne!(plain, asks);
 }
 
 #[test]

@@ -198,7 +198,10 @@ mod encode {
     use super::*;
     use half::bf16;
     use thematic::kernel::{Activation, Attention, Gather, LayerNorm, LinearWeights, Mask, Operand, Output, Precision};
-    use thematic::kernel::{Workspace, attention, embed, layer_norm, linear, mean_pool, scale_to_unit};
+    use thematic::kernel::{
+        DistanceBias, Rotary, Workspace, attention, embed, layer_norm, layer_norm_to, linear, mean_pool, rotate,
+        scale_to_unit,
+    };
 
     const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
 
@@ -264,9 +267,12 @@ mod encode {
                 linear(&weights, &operand, Activation::Relu, Output::Rows(&mut rows), &mut workspace);
                 let mut residual = vec![0.25; n_rows * n_out];
                 linear(&weights, &operand, Activation::Identity, Output::Residual(&mut residual), &mut workspace);
-                let mut next = Operand::new(precision);
+                let (mut next, mut gated) = (Operand::new(precision), Operand::new(precision));
+                gated.fill(isa, &vec![-0.5; n_rows * n_out], n_out);
                 linear(&weights, &operand, Activation::Identity, Output::Operand(&mut next), &mut workspace);
+                linear(&weights, &operand, Activation::Relu, Output::Gate(&mut gated), &mut workspace);
                 let next: Vec<f32> = (0..n_rows).flat_map(|row| next.row(row)).collect();
+                let gated: Vec<f32> = (0..n_rows).flat_map(|row| gated.row(row)).collect();
 
                 // Sums of up to 100 products of numbers below 1.
                 let case = format!("{isa}, {precision:?}");
@@ -276,6 +282,7 @@ mod encode {
                     assert_close(residual[at], expected + 0.25, 2e-5, &case);
                     let rounding = if precision == Precision::Bf16 { expected.abs() / 256.0 } else { 0.0 };
                     assert_close(next[at], expected, 2e-5 + rounding, &case);
+                    assert_close(gated[at], -0.5 * expected.max(0.0), 2e-5 + rounding, &case);
                 }
             }
         }
@@ -283,10 +290,11 @@ mod encode {
         #[test]
         fn attention_agrees_with_f64(
             lengths in prop::collection::vec(0usize..70, 0..4), n_heads in 1usize..4, head_dim in 1usize..70,
-            reach in prop::option::of(0usize..40), seed: u64,
+            reach in prop::option::of(0usize..40), biased: bool, seed: u64,
         ) {
             let mask = reach.map_or(Mask::Full, Mask::Window);
-            let settings = Attention { n_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), mask };
+            let bias = biased.then(|| DistanceBias::new(n_heads, 70, distance_bias));
+            let settings = Attention { n_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), mask, bias: bias.as_ref() };
             let width = 3 * n_heads * head_dim;
             let rows = numbers(lengths.iter().sum::<usize>() * width, seed);
             let rows: Vec<f32> = rows.iter().map(|number| 3.0 * number).collect();
@@ -303,7 +311,7 @@ mod encode {
 
     #[test]
     fn a_sequence_keeps_its_bits_whatever_is_packed_beside_it() {
-        let settings = Attention { n_heads: 2, head_dim: 32, scale: 0.2, mask: Mask::Full };
+        let settings = Attention { n_heads: 2, head_dim: 32, scale: 0.2, mask: Mask::Full, bias: None };
         for (isa, precision) in everywhere() {
             let sequence = numbers(45 * 192, 5);
             let (alone, _) = both_attentions(isa, precision, &settings, &sequence, &[45]);
@@ -356,6 +364,10 @@ mod encode {
             }
             assert_eq!(operand.row(row), after);
         }
+        let mut aside = Operand::new(Precision::F32);
+        layer_norm_to(isa, &norm, &before, &mut aside, &mut Workspace::new());
+        let aside: Vec<f32> = (0..aside.n_rows()).flat_map(|row| aside.row(row)).collect();
+        assert_eq!(aside, rows, "{isa}, {dim}");
     }
 
     fn check_pool(isa: Isa, rows: &[f32], dim: usize) {
@@ -397,7 +409,7 @@ mod encode {
     fn both_attentions(
         isa: Isa,
         precision: Precision,
-        settings: &Attention,
+        settings: &Attention<'_>,
         rows: &[f32],
         lengths: &[usize],
     ) -> (Vec<f32>, Vec<f64>) {
@@ -417,8 +429,53 @@ mod encode {
         ((0..context.n_rows()).flat_map(|row| context.row(row)).collect(), expected.collect())
     }
 
+    /// Different for each head, and for both sides.
+    fn distance_bias(head: usize, distance: isize) -> f32 {
+        -0.1 * (head + 1) as f32 * distance.unsigned_abs() as f32 + if distance > 0 { 0.3 } else { 0.0 }
+    }
+
+    #[test]
+    fn queries_and_keys_are_turned_and_values_stay() {
+        for (isa, precision) in everywhere() {
+            for (n_heads, head_dim, half) in [(1, 2, 1), (3, 7, 3), (2, 16, 4), (4, 64, 32), (2, 80, 40)] {
+                check_rotation(isa, precision, n_heads, head_dim, half);
+            }
+        }
+    }
+
+    fn check_rotation(isa: Isa, precision: Precision, n_heads: usize, head_dim: usize, half: usize) {
+        let (width, lengths) = (n_heads * head_dim, [0usize, 3, 0, 37, 1]);
+        let rows = rounded(precision, &numbers(41 * 3 * width, 11));
+        let frequencies: Vec<f32> = (0..half).map(|pair| 1.0 / (pair + 1) as f32).collect();
+        let mut qkv = Operand::new(precision);
+        qkv.fill(isa, &rows, 3 * width);
+        let rotary = Rotary::new(37, &frequencies);
+        rotate(isa, &rotary, (n_heads, head_dim), &[0, 0, 3, 3, 40, 41], &mut qkv, &mut Workspace::new());
+        let places = lengths.iter().flat_map(|&length| 0..length);
+        for (row, (place, before)) in places.zip(rows.chunks(3 * width)).enumerate() {
+            let after = qkv.row(row);
+            for (at, &found) in after.iter().enumerate() {
+                let (head, within) = (at / head_dim * head_dim, at % head_dim);
+                let angle = |pair: usize| f64::from(place as f32 * frequencies[pair]);
+                let expected = match within {
+                    _ if at >= 2 * width || within >= 2 * half => f64::from(before[at]),
+                    first if first < half => {
+                        let (x, y) = (f64::from(before[head + first]), f64::from(before[head + first + half]));
+                        x * angle(first).cos() - y * angle(first).sin()
+                    }
+                    second => {
+                        let (x, y) = (f64::from(before[head + second - half]), f64::from(before[head + second]));
+                        x * angle(second - half).sin() + y * angle(second - half).cos()
+                    }
+                };
+                let tolerance = if precision == Precision::Bf16 { 0.01 } else { 2e-6 };
+                assert_close(found, expected, tolerance, &format!("{isa}, {precision:?}, {head_dim}, {at}"));
+            }
+        }
+    }
+
     /// The context of one sequence.
-    fn exact_attention(settings: &Attention, rows: &[f32]) -> Vec<f64> {
+    fn exact_attention(settings: &Attention<'_>, rows: &[f32]) -> Vec<f64> {
         let (dim, width) = (settings.head_dim, settings.n_heads * settings.head_dim);
         let len = rows.len() / (3 * width);
         let part = |token: usize, part: usize, head: usize| &rows[(token * 3 + part) * width + head * dim..][..dim];
@@ -430,7 +487,11 @@ mod encode {
                     Mask::Window(reach) => key.abs_diff(query) <= reach,
                 });
                 let weights: Vec<(usize, f64)> = seen
-                    .map(|key| (key, exact_dot(part(query, 0, head), part(key, 1, head)) * f64::from(settings.scale)))
+                    .map(|key| {
+                        let score = exact_dot(part(query, 0, head), part(key, 1, head)) * f64::from(settings.scale);
+                        let distance = key.cast_signed() - query.cast_signed();
+                        (key, score + settings.bias.map_or(0.0, |_| f64::from(distance_bias(head, distance))))
+                    })
                     .collect();
                 let largest = weights.iter().map(|weight| weight.1).fold(f64::MIN, f64::max);
                 let sum: f64 = weights.iter().map(|weight| (weight.1 - largest).exp()).sum();

@@ -68,7 +68,7 @@ fn a_damaged_file_is_named() {
 fn a_field_that_is_not_understood_is_named() {
     let merged = |file: &'static str, changes: Value| move |folder: &Path| merge(folder, file, &changes);
     check_refused(merged("config.json", json!({"model_type": "t5"})), "config.json`: `model_type`: is `t5`");
-    check_refused(merged("config.json", json!({"hidden_act": "swish"})), "`hidden_act`: is `swish`");
+    check_refused(merged("config.json", json!({"hidden_act": "mish"})), "`hidden_act`: is `mish`");
     check_refused(merged("config.json", json!({"hidden_size": "32"})), "`hidden_size`: is \"32\"");
     check_refused(merged("config.json", json!({"num_attention_heads": 5})), "`num_attention_heads`: is 5");
     let pooling = "1_Pooling/config.json";
@@ -78,6 +78,95 @@ fn a_field_that_is_not_understood_is_named() {
     let prompts = "config_sentence_transformers.json";
     check_refused(merged(prompts, json!({"default_prompt_name": "none"})), "`default_prompt_name`: is `none`");
     check_refused(merged(prompts, json!({"truncate_dim": 99})), "`truncate_dim`: is 99");
+}
+
+/// What a model says that is refused when it is opened or when it is loaded.
+fn refused_anywhere(name: &str) -> String {
+    let error = match resolve(Some(name), &offline(), &Silent) {
+        Ok(model) => Encoder::load(&model, &Options::default()).expect_err("a model that does not load"),
+        Err(error) => error,
+    };
+    assert!(error.hint().is_some(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn what_changes_the_computation_of_an_architecture_is_refused_by_its_field() {
+    let table = [
+        ("roberta", json!({"position_embedding_type": "relative_key"}), "`position_embedding_type`: is `relative_key`"),
+        ("roberta", json!({"is_decoder": true}), "`is_decoder`: is true"),
+        ("roberta", json!({"max_position_embeddings": 3}), "`max_position_embeddings`: is 3"),
+        ("roberta", json!({"type_vocab_size": 2}), "`type_vocab_size` and `hidden_size`"),
+        ("distilbert", json!({"n_heads": 5}), "`n_heads`: is 5, which does not divide `dim`"),
+        ("distilbert", json!({"n_layers": 3}), "`dim` and `hidden_dim` and `n_layers` in `config.json` ask for it"),
+        ("distilbert", json!({"n_layers": 1}), "is of layer 1, but `n_layers` in `config.json` is 1"),
+        ("distilbert", json!({"activation": "mish"}), "`activation`: is `mish`"),
+        ("mpnet", json!({"relative_attention_num_buckets": 16}), "`relative_attention_num_buckets`: is 16"),
+        ("nomic-bert", json!({"activation_function": "relu"}), "`activation_function`: is `relu`"),
+        ("nomic-bert", json!({"prenorm": true}), "`prenorm`: is true"),
+        ("nomic-bert", json!({"rotary_emb_fraction": 0.0}), "`rotary_emb_fraction`: is 0"),
+        ("nomic-bert", json!({"rotary_emb_interleaved": true}), "`rotary_emb_interleaved`: is true"),
+        ("nomic-bert", json!({"num_experts": 8}), "`num_experts`: is 8"),
+        ("nomic-bert", json!({"n_inner": 40}), "`n_embd` and `n_inner` in `config.json` make it [40, 32]"),
+        ("nomic-bert", json!({"qkv_proj_bias": true}), "attn.Wqkv.bias`: is missing"),
+        ("nomic-bert-5", json!({"rope_parameters": {"rope_type": "yarn"}}), "`rope_parameters`: has the type `yarn`"),
+        ("modernbert", json!({"layer_types": ["full_attention"]}), "`layer_types`: has 1 entries for 4 layers"),
+        ("modernbert", json!({"layer_types": ["full_attention", "a", "b", "c"]}), "`layer_types`: has \"a\""),
+        ("modernbert", json!({"hidden_activation": "mish"}), "`hidden_activation`: is `mish`"),
+        ("modernbert", json!({"norm_bias": true}), "norm.bias`: is missing"),
+        ("jina-bert", json!({"feed_forward_type": "original"}), "`feed_forward_type`: is `original`"),
+        ("gte", json!({"rope_scaling": {"type": "linear", "factor": 2.0}}), "`rope_scaling`: is {"),
+        ("gte", json!({"logn_attention_scale": true}), "`logn_attention_scale`: is true"),
+        ("gte", json!({"position_embedding_type": "absolute"}), "`position_embedding_type`: is `absolute`"),
+        ("qwen3", json!({"use_sliding_window": true}), "`use_sliding_window`: is true"),
+        ("qwen3", json!({"head_dim": 8}), "`head_dim`"),
+        ("qwen3", json!({"num_key_value_heads": 3}), "`num_key_value_heads`: is 3"),
+        ("qwen3", json!({"num_hidden_layers": 1}), "is of layer 1"),
+    ];
+    for (architecture, changes, expected) in table {
+        let folder = TempDir::new().expect("a folder");
+        copy_folder(&fixture(&format!("tiny-{architecture}")), folder.path());
+        merge(folder.path(), "config.json", &changes);
+        let said = refused_anywhere(folder.path().to_str().expect("UTF-8"));
+        assert!(said.contains(expected), "{architecture}, {changes}: {said}");
+    }
+}
+
+#[test]
+fn a_tensor_that_no_field_accounts_for_is_named() {
+    use safetensors::SafeTensors;
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture("tiny-roberta"), folder.path());
+    let whole = fs::read(folder.path().join("model.safetensors")).expect("weights");
+    let mut tensors = SafeTensors::deserialize(&whole).expect("valid").tensors();
+    let view = tensors[0].1.clone();
+    tensors.push(("roberta.encoder.layer.0.attention.self.distance_embedding.weight".to_owned(), view));
+    let bytes = safetensors::serialize(tensors, None).expect("a file");
+    fs::write(folder.path().join("model.safetensors"), bytes).expect("written");
+    let said = refused_anywhere(folder.path().to_str().expect("UTF-8"));
+    assert!(said.contains("distance_embedding.weight`: is no part of the network"), "{said}");
+}
+
+#[test]
+fn an_adapter_that_does_not_fit_is_named() {
+    let base = fixture("tiny-bert");
+    let check = |adapter: &str, changes: Value, expected: &str| {
+        let folder = TempDir::new().expect("a folder");
+        copy_folder(&fixture(adapter), folder.path());
+        merge(folder.path(), "adapter_config.json", &changes);
+        let said = refused_anywhere(&format!("{}+{}", base.display(), folder.path().display()));
+        assert!(said.contains(expected), "{said}");
+    };
+    check("lora", json!({"peft_type": "IA3"}), "`peft_type`: is `IA3`");
+    check("lora", json!({"use_dora": true}), "`use_dora`: is true");
+    check("lora", json!({"r": 3}), "but `r` and `encoder.layer.0.attention.self.query.weight` make it [3, 32]");
+    check("lora", json!({"modules_to_save": ["pooler"]}), "`modules_to_save`: is [\"pooler\"]");
+    check("bottleneck", json!({"config": {"mh_adapter": true}}), "`config`: `mh_adapter`: is true");
+    check("bottleneck", json!({"config": {"non_linearity": "relu"}}), "as a Python pickle");
+    let alone = refusal(&fixture("lora"));
+    assert!(alone.contains("is no model by itself") && alone.contains("--model tiny-bert+ADAPTER"), "{alone}");
+    let said = refused_anywhere(&format!("{}+/no/such/adapter", base.display()));
+    assert!(said.contains("`/no/such/adapter`"), "{said}");
 }
 
 #[test]

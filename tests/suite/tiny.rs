@@ -22,7 +22,14 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 
 /// Settings that reach neither the network nor the cache of whoever runs the tests.
 pub(crate) fn offline() -> Settings {
-    Settings { offline: true, revision: None, token: None, endpoint: "http://127.0.0.1:9".into(), cache: None }
+    Settings {
+        offline: true,
+        revision: None,
+        token: None,
+        endpoint: "http://127.0.0.1:9".into(),
+        cache: None,
+        pickle: None,
+    }
 }
 
 /// Opens a model's folder.

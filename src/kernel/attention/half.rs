@@ -189,6 +189,12 @@ impl Scratch {
             unit.square(simd, queries, keys, n_rows, scores, &mut Idle);
         }
         for (panel, scores) in self.scores[..n_blocks].iter_mut().enumerate() {
+            if let Some(bias) = head.job.settings.bias {
+                for (row, scores) in scores.0[..n_rows].iter_mut().enumerate() {
+                    let at = (head.head, block * SIDE + row, panel * SIDE);
+                    bias.add(simd, at, head.job.product_scale(), scores);
+                }
+            }
             if head.hides_keys_of(panel) {
                 hide_keys(head, block, panel, scores);
             }

@@ -72,6 +72,9 @@ impl Scratch {
             product::multiply::<S, ROWS, _>(simd, queries, &self.keys, 0, &mut scores);
             let mut sums = [0.0; BLOCK_ROWS];
             for (row, (weights, sum)) in self.weights.chunks_exact_mut(len).zip(&mut sums).enumerate() {
+                if let Some(bias) = job.settings.bias {
+                    bias.add(simd, (head, first + row, 0), job.product_scale(), weights);
+                }
                 let keys = job.settings.mask.keys(first + row, len);
                 *sum = softmax(simd, weights, keys, job.scale());
             }

@@ -79,7 +79,7 @@ impl<'a, 'b> Shadow<'a, 'b> {
         let next_row = if pending.is_some() { 0 } else { SIDE };
         let line = match &finish.output {
             Output::Operand(operand) => operand.line(row, column / SIDE),
-            Output::Rows(_) | Output::Residual(_) => 0,
+            Output::Rows(_) | Output::Residual(_) | Output::Gate(_) => 0,
         };
         Self { finish, sums, row, column, line, n_shares, next_row, credit: 0 }
     }
