@@ -24,7 +24,7 @@ use std::thread;
 use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{self, Isa, Level};
+use crate::kernel::{self, Isa};
 use crate::models::{Body, ModelFolder, Prompts};
 use crate::progress::Silent;
 use crate::vectors::{Vectors, normalise};
@@ -41,6 +41,8 @@ pub struct Options {
     pub precision: Precision,
     /// By which implementation.
     pub engine: EngineChoice,
+    /// With which instructions; `None` is the best set there is. The packed engine alone has a choice.
+    pub isa: Option<Isa>,
     /// Threads; `None` is as many as this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Tokens read of a text, marks included; `None` is the model's own limit.
@@ -180,7 +182,7 @@ impl Encoder {
             }
             Body::Transformer { architecture, pooling } => match options.engine {
                 EngineChoice::Auto | EngineChoice::Packed => {
-                    let isa = Isa::best();
+                    let isa = options.isa.unwrap_or_else(Isa::best);
                     let precision = kernel_precision(options.precision, isa);
                     Box::new(packed::Packed::load(model, architecture, pooling, isa, precision)?)
                 }
@@ -232,6 +234,14 @@ impl Encoder {
         let sink = |finished: Finished<()>| vectors.append(&finished.vectors);
         let summary = self.encode_stream(owned, kind, Order::AsGiven, sink, &Silent)?;
         Ok(Encoded { vectors, truncated: summary.truncated as usize, tokens: summary.tokens as usize })
+    }
+
+    /// Tokens of a text that the model reads, its prompt and marks included.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model's tokenizer cannot take the text.
+    pub fn count_tokens(&self, text: &str, kind: Kind) -> Result<usize> {
+        Ok(self.tokenise(text, kind)?.ids.len())
     }
 
     fn encode_at_once<T: AsRef<str>>(&self, texts: &[T], kind: Kind) -> Result<Encoded> {
@@ -301,12 +311,11 @@ fn check_device(device: Device) -> Result<()> {
     }
 }
 
-/// bf16 where there are tiles for it; vectors alone multiply it no faster than f32, and less exactly.
 fn kernel_precision(asked: Precision, isa: Isa) -> kernel::Precision {
     match asked {
+        Precision::Auto => isa.best_precision(),
+        Precision::F32 => kernel::Precision::F32,
         Precision::Bf16 => kernel::Precision::Bf16,
-        Precision::Auto if isa.level() >= Level::AmxBf16 => kernel::Precision::Bf16,
-        Precision::F32 | Precision::Auto => kernel::Precision::F32,
     }
 }
 
