@@ -15,6 +15,7 @@ mod stream;
 mod table;
 mod tensors;
 mod tokens;
+mod wordpiece;
 
 pub use stream::{Finished, Order, Summary};
 
