@@ -42,7 +42,7 @@ pub struct Options {
     pub precision: Precision,
     /// By which implementation.
     pub engine: EngineChoice,
-    /// With which instructions; `None` is the best set there is. The packed engine alone has a choice.
+    /// With which instructions; `None` is the best set there is. The reference engine takes no notice.
     pub isa: Option<Isa>,
     /// Threads; `None` is as many as this process may use.
     pub threads: Option<NonZeroUsize>,
@@ -176,14 +176,14 @@ impl Encoder {
         let max_length = max_length(model, options)?;
         let dimensions = dimensions(model, options)?;
         let tokenizer = TextTokenizer::load(model, max_length)?;
+        let isa = options.isa.unwrap_or_else(Isa::best);
         let engine: Box<dyn Engine> = match &description.body {
             Body::Static(table) => {
                 only_f32(options.precision)?;
-                Box::new(table::Table::load(model, table)?)
+                Box::new(table::Table::load(model, table, isa)?)
             }
             Body::Transformer { architecture, pooling } => match options.engine {
                 EngineChoice::Auto | EngineChoice::Packed => {
-                    let isa = options.isa.unwrap_or_else(Isa::best);
                     let precision = kernel_precision(options.precision, isa);
                     Box::new(packed::Packed::load(model, architecture, pooling, isa, precision)?)
                 }
