@@ -44,6 +44,9 @@ struct Arguments {
     /// Limits the instruction set.
     #[arg(long, default_value = "auto", env = "THEMATIC_ISA")]
     isa: String,
+    /// Tokens that a thread carries through the network together.
+    #[arg(long)]
+    batch_tokens: Option<NonZeroUsize>,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Answer requests from standard input.
@@ -95,6 +98,7 @@ impl Bench {
             },
             isa: Some(Isa::parse("--isa", &arguments.isa)?),
             threads: arguments.threads,
+            batch_tokens: arguments.batch_tokens,
             ..Options::default()
         };
         let encoder = Encoder::load(&folder, &options)?;

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-BATCHES = (8, 16, 32, 64)
+BATCHES = (8, 16, 32)
 MB = 1e6
 
 # Twelve tokens with the two marks.
@@ -154,11 +154,13 @@ def choose_batch(program, most_streams):
 
     program.batch = max(settings, key=rate)
     program.setting = "{} {}".format(*program.batch)
+    say(f"{program.name}: batches of {program.batch[0]}, {program.batch[1]} streams")
 
 
 def report(arguments, n_texts, ours, peers, folder):
     programs = [*ours.values(), *peers.values()]
-    for _ in range(arguments.rounds):
+    for number in range(arguments.rounds):
+        say(f"round {number + 1} of {arguments.rounds}")
         for program in programs:
             program.rates.append(program.throughput())
         for program in programs:
@@ -202,6 +204,10 @@ def bars(arguments, ours, peers, cosines, tokenized, n_texts, weights):
     check("share of tokenization in the time of all threads", share, 0.2, below=True)
     peak = ours["f32"].ask("memory")["peak_bytes"]
     check("memory beside the weights, MB", (peak - weights) / MB, 200, below=True)
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def check(what, figure, bar, where="", below=False):

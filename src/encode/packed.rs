@@ -17,8 +17,9 @@ use crate::kernel::{
 };
 use crate::models::{Activation, Architecture, BertConfig, ModelFolder, Pooling};
 
-/// Activations of so many tokens fill the second-level cache; more gain nothing.
-const HABITS: Habits = Habits { batch_tokens: 4096, light: false };
+/// A few abstracts: enough rows for the products, few enough that activations stay in the caches and that threads end
+/// together.
+const HABITS: Habits = Habits { batch_tokens: 1024, light: false };
 
 /// A transformer on packed tokens.
 pub(super) struct Packed {

@@ -42,7 +42,9 @@ impl Table {
             return Err(weights.bad_tensor("mapping", &format!("points to row {row} of {stored}")));
         }
         let (rows, scales) = match weights.int8(layout.rows) {
-            Some(bytes) => (Rows::Bytes(bytes.iter().map(|byte| byte.cast_signed()).collect()), weights.scales(layout.rows)?),
+            Some(bytes) => {
+                (Rows::Bytes(bytes.iter().map(|byte| byte.cast_signed()).collect()), weights.scales(layout.rows)?)
+            }
             None => (Rows::Float(weights.f32(layout.rows)?), None),
         };
         let factors = factors(weights, layout, &mapping, scales.as_deref())?;

@@ -84,6 +84,19 @@ fn neither_threads_nor_company_nor_repetition_change_a_bit() {
     }
 }
 
+#[test]
+fn a_static_model_has_the_same_bits_under_every_set() {
+    let folders =
+        ["tests/fixtures/models/tiny-static", "tests/fixtures/models/tiny-model2vec", "models/thematic-static"];
+    for folder in folders.map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
+        let vectors = |isa| encode(&folder, &Options { isa: Some(isa), ..Options::default() }, &texts());
+        let portable = vectors(Isa::PORTABLE);
+        for isa in Isa::available() {
+            assert!(vectors(isa) == portable, "{isa}, {}", folder.display());
+        }
+    }
+}
+
 /// Runs `embed` on texts under an instruction set and reads the rows it wrote.
 fn embedded_by_the_program(desk: &Desk, isa: &str, threads: &str) -> Vec<u8> {
     let model = fixture("tiny-bert").display().to_string();
