@@ -19,7 +19,7 @@ BATCHES = (8, 16, 32)
 MB = 1e6
 
 # Twelve tokens with the two marks.
-QUERY = "graph neural networks for protein folding and drug discovery"
+QUERY = "graph neural networks for protein folding and rational drug discovery"
 
 
 class Program:
@@ -191,8 +191,12 @@ def bars(arguments, ours, peers, cosines, tokenized, n_texts, weights):
     best_f32 = max(peers[kind, "f32"].rate for kind in ("torch", "onnxruntime"))
     quickest = min(peers[kind, "f32"].latency for kind in ("torch", "onnxruntime"))
     auto, f32 = ours["auto"], ours["f32"]
-    check("default precision, to PyTorch bf16", auto.rate / peers["torch", "bf16"].rate, 4.0, "on a machine with AMX")
-    check("default precision, to PyTorch f32", auto.rate / peers["torch", "f32"].rate, 10.0, "on a machine with AMX")
+    for precision, bar in (("bf16", 4.0), ("f32", 10.0)):
+        ratio = auto.rate / peers["torch", precision].rate
+        if "AMX" in machine():
+            check(f"default precision, to PyTorch {precision}", ratio, bar)
+        else:
+            print(f"       default precision, to PyTorch {precision}: {ratio:.3g} (bar with AMX: >= {bar:g})")
     check("f32, to the best of PyTorch and ONNX Runtime", f32.rate / best_f32, 1.5)
     check("f32, worst cosine", cosines[f32.name], 0.999999)
     check("default precision, worst cosine", cosines[auto.name], 0.9995)
@@ -210,10 +214,10 @@ def say(line):
     print(line, file=sys.stderr, flush=True)
 
 
-def check(what, figure, bar, where="", below=False):
+def check(what, figure, bar, below=False):
     held = figure <= bar if below else figure >= bar
     sign = "<=" if below else ">="
-    print(f"{'held  ' if held else 'MISSED'} {what}: {figure:.7g} (bar: {sign} {bar:g}{' ' + where if where else ''})")
+    print(f"{'held  ' if held else 'MISSED'} {what}: {figure:.7g} (bar: {sign} {bar:g})")
 
 
 def worst_cosines(programs, reference, folder):
