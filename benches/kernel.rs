@@ -27,7 +27,7 @@ fn main() {
 /// The sets to measure: all, or the one that `THEMATIC_ISA` names.
 fn sets() -> Vec<Isa> {
     match std::env::var("THEMATIC_ISA") {
-        Ok(name) => vec![Isa::parse(&name).expect("an available instruction set")],
+        Ok(name) => vec![Isa::parse("THEMATIC_ISA", &name).expect("an available instruction set")],
         Err(_) => Isa::available(),
     }
 }

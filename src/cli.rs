@@ -13,13 +13,22 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+const AFTER_HELP: &str = "\
+Start with:  thematic explore papers.jsonl
+
+Every option that is a setting has a variable, named beside it. THEMATIC_ISA=portable|avx2|avx512|avx512bf16|amx
+limits the processor's instructions that are used, for tests and bug reports.";
+
+/// Names the instruction set that kernels are limited to. A variable alone: it is for tests and bug reports.
+pub const ISA_VARIABLE: &str = "THEMATIC_ISA";
+
 /// Themes and related papers from research abstracts.
 #[derive(Debug, Parser)]
 #[command(
     name = "thematic",
     version,
     about = "Themes and related papers from research abstracts, offline",
-    after_help = "Start with:  thematic explore papers.jsonl",
+    after_help = AFTER_HELP,
     propagate_version = true,
     arg_required_else_help = true,
     max_term_width = 110

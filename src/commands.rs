@@ -58,6 +58,7 @@ impl Outcome {
 pub fn run(cli: &Cli) -> Result<Outcome> {
     let talk = Talk::new(cli.quiet);
     talk.listen_to_interrupts();
+    settings::use_instruction_set()?;
     settings::use_threads(cli.threads)?;
     match &cli.command {
         Command::Explore(arguments) => explore::run(arguments, &talk),

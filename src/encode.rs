@@ -17,6 +17,7 @@ mod stream;
 mod table;
 mod tensors;
 mod tokens;
+mod wordpiece;
 
 pub use pickle::unpickle;
 pub use stream::{Finished, Order, Summary};
@@ -27,7 +28,7 @@ use std::thread;
 use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{self, Isa, Level};
+use crate::kernel::{self, Isa};
 use crate::models::{Architecture, Body, ModelFolder, Pooling, Prompts};
 use crate::progress::Silent;
 use crate::vectors::{Vectors, normalise};
@@ -44,6 +45,8 @@ pub struct Options {
     pub precision: Precision,
     /// By which implementation.
     pub engine: EngineChoice,
+    /// With which instructions; `None` is the best set there is. The reference engine takes no notice.
+    pub isa: Option<Isa>,
     /// Threads; `None` is as many as this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Tokens read of a text, marks included; `None` is the model's own limit.
@@ -176,12 +179,13 @@ impl Encoder {
         let max_length = max_length(model, options)?;
         let dimensions = dimensions(model, options)?;
         let tokenizer = TextTokenizer::load(model, max_length)?;
+        let isa = options.isa.unwrap_or_else(Isa::best);
         let engine: Box<dyn Engine> = match &description.body {
             Body::Static(table) => {
                 only_f32(options.precision)?;
-                Box::new(table::Table::load(model, table)?)
+                Box::new(table::Table::load(model, table, isa)?)
             }
-            Body::Transformer { architecture, pooling } => transformer(model, architecture, pooling, options)?,
+            Body::Transformer { architecture, pooling } => transformer(model, architecture, pooling, options, isa)?,
         };
         let document = prompt(model, &tokenizer, options.prompt.as_ref(), &["document", "passage", "corpus"])?;
         let query = prompt(model, &tokenizer, options.query_prompt.as_ref(), &["query"])?;
@@ -225,6 +229,14 @@ impl Encoder {
         let sink = |finished: Finished<()>| vectors.append(&finished.vectors);
         let summary = self.encode_stream(owned, kind, Order::AsGiven, sink, &Silent)?;
         Ok(Encoded { vectors, truncated: summary.truncated as usize, tokens: summary.tokens as usize })
+    }
+
+    /// Tokens of a text that the model reads, its prompt and marks included.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model's tokenizer cannot take the text.
+    pub fn count_tokens(&self, text: &str, kind: Kind) -> Result<usize> {
+        Ok(self.tokenise(text, kind)?.ids.len())
     }
 
     fn encode_at_once<T: AsRef<str>>(&self, texts: &[T], kind: Kind) -> Result<Encoded> {
@@ -285,10 +297,10 @@ fn transformer(
     architecture: &Architecture,
     pooling: &Pooling,
     options: &Options,
+    isa: Isa,
 ) -> Result<Box<dyn Engine>> {
     match (architecture, options.engine) {
         (Architecture::Encoder(encoder), EngineChoice::Auto | EngineChoice::Packed) => {
-            let isa = Isa::best();
             let precision = kernel_precision(options.precision, isa);
             Ok(Box::new(packed::Packed::load(model, encoder, pooling, isa, precision)?))
         }
@@ -318,12 +330,11 @@ fn check_device(device: Device) -> Result<()> {
     }
 }
 
-/// bf16 where there are tiles for it; vectors alone multiply it no faster than f32, and less exactly.
 fn kernel_precision(asked: Precision, isa: Isa) -> kernel::Precision {
     match asked {
+        Precision::Auto => isa.best_precision(),
+        Precision::F32 => kernel::Precision::F32,
         Precision::Bf16 => kernel::Precision::Bf16,
-        Precision::Auto if isa.level() >= Level::AmxBf16 => kernel::Precision::Bf16,
-        Precision::F32 | Precision::Auto => kernel::Precision::F32,
     }
 }
 

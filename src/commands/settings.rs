@@ -10,12 +10,19 @@ use crate::encode::{Device, EngineChoice, Precision, PromptChoice};
 use crate::engine::{AddReport, Grouping, ModelChoice};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input};
+use crate::kernel::Isa;
 use crate::paper::Date;
 use crate::store::{Collection, Filter};
 use crate::terminal::{counted, grouped};
 
 /// Bytes of a mebibyte.
 const MIB: usize = 1 << 20;
+
+/// Limits the instruction set of the whole process, for tests and bug reports.
+pub(super) fn use_instruction_set() -> Result<()> {
+    let Some(name) = std::env::var_os(cli::ISA_VARIABLE) else { return Ok(()) };
+    Isa::parse(cli::ISA_VARIABLE, &name.to_string_lossy())?.limit_process()
+}
 
 /// Sizes the pool that every parallel loop runs in.
 pub(super) fn use_threads(threads: Option<u16>) -> Result<()> {

@@ -20,8 +20,9 @@ use crate::models::{
     self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, Pooling, PositionTable, Rotary,
 };
 
-/// Activations of so many tokens fill the second-level cache; more gain nothing.
-const HABITS: Habits = Habits { batch_tokens: 4096, light: false };
+/// A few abstracts: enough rows for the products, few enough that activations stay in the caches and that threads end
+/// together.
+const HABITS: Habits = Habits { batch_tokens: 1024, light: false };
 
 /// Rows of a table of biases by distance, and the distance from which the outermost row is taken: MPNet's constants.
 pub(super) const DISTANCE_BUCKETS: usize = 32;

@@ -10,10 +10,12 @@ use std::sync::OnceLock;
 use crate::encode::engine::{Engine, Habits};
 use crate::encode::tokens::PackedTokens;
 use crate::error::Result;
+use crate::kernel::{self, Isa, sum_rows};
 use crate::models::{ModelFolder, StaticTable, Weights};
 
 /// A table of rows with the factor that each counts with.
 pub(super) struct Table {
+    isa: Isa,
     width: usize,
     rows: Rows,
     /// The row of each token; the token itself where it is empty.
@@ -25,14 +27,14 @@ pub(super) struct Table {
 
 enum Rows {
     Float(Vec<f32>),
-    Bytes(Vec<u8>),
+    Bytes(Vec<i8>),
 }
 
 const HABITS: Habits = Habits { batch_tokens: 16_384, light: true };
 
 impl Table {
     /// Reads the table that `layout` describes.
-    pub(super) fn load(model: &ModelFolder, layout: &StaticTable) -> Result<Self> {
+    pub(super) fn load(model: &ModelFolder, layout: &StaticTable, isa: Isa) -> Result<Self> {
         let weights = &model.weights;
         let stored = weights.shape(layout.rows).map_or(0, |shape| shape[0]);
         let mapping = if layout.mapped { weights.indices("mapping")? } else { Vec::new() };
@@ -40,31 +42,30 @@ impl Table {
             return Err(weights.bad_tensor("mapping", &format!("points to row {row} of {stored}")));
         }
         let (rows, scales) = match weights.int8(layout.rows) {
-            Some(bytes) => (Rows::Bytes(bytes.to_vec()), weights.scales(layout.rows)?),
+            Some(bytes) => {
+                (Rows::Bytes(bytes.iter().map(|byte| byte.cast_signed()).collect()), weights.scales(layout.rows)?)
+            }
             None => (Rows::Float(weights.f32(layout.rows)?), None),
         };
         let factors = factors(weights, layout, &mapping, scales.as_deref())?;
-        Ok(Self { width: layout.dimension, rows, mapping, factors, neutral: OnceLock::new() })
+        Ok(Self { isa, width: layout.dimension, rows, mapping, factors, neutral: OnceLock::new() })
     }
 
-    /// Adds a token's row to `sum`.
-    fn add(&self, token: usize, sum: &mut [f32]) {
+    /// The row of a token, and what it counts with.
+    fn pick(&self, token: usize) -> (usize, f32) {
         let row = self.mapping.get(token).copied().unwrap_or(token);
-        let range = row * self.width..(row + 1) * self.width;
-        let factor = self.factors.as_ref().map_or(1.0, |factors| factors[token]);
-        match &self.rows {
-            Rows::Float(values) => sum.iter_mut().zip(&values[range]).for_each(|(sum, value)| *sum += factor * value),
-            Rows::Bytes(bytes) => sum
-                .iter_mut()
-                .zip(&bytes[range])
-                .for_each(|(sum, &byte)| *sum += factor * f32::from(byte.cast_signed())),
-        }
+        (row, self.factors.as_ref().map_or(1.0, |factors| factors[token]))
     }
 
     fn mean(&self, tokens: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
         let count = tokens.len() as f32;
+        let picks: Vec<(usize, f32)> = tokens.map(|token| self.pick(token)).collect();
+        let table = match &self.rows {
+            Rows::Float(values) => kernel::Table::F32(values),
+            Rows::Bytes(bytes) => kernel::Table::I8(bytes),
+        };
         let mut sum = vec![0.0; self.width];
-        tokens.for_each(|token| self.add(token, &mut sum));
+        sum_rows(self.isa, table, &picks, &mut sum);
         sum.iter_mut().for_each(|value| *value /= count);
         sum
     }

@@ -3,10 +3,13 @@
 //! Truncation is done here and not by the tokenizer, so that it can be counted and costs nothing: the marks that the
 //! model wants around a text are learnt once from the tokenizer, and put around what is kept of the ids.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
+use crate::encode::wordpiece::WordPiece;
 use crate::error::{Error, Problem, Result};
 use crate::models::{Body, Kept, ModelFolder};
 
@@ -54,6 +57,8 @@ pub(super) struct Tokenised {
 /// A tokenizer with the model's own marks and limits.
 pub(super) struct TextTokenizer {
     tokenizer: Tokenizer,
+    /// The same, where it is of the kind that has a quick way.
+    word_piece: Option<WordPiece>,
     label: String,
     begin: Vec<u32>,
     end: Vec<u32>,
@@ -86,6 +91,7 @@ impl TextTokenizer {
             lower_case(&mut tokenizer).map_err(refuse)?;
         }
         let mut loaded = Self {
+            word_piece: WordPiece::of(&tokenizer),
             tokenizer,
             label: label.clone(),
             begin: Vec::new(),
@@ -110,7 +116,12 @@ impl TextTokenizer {
     pub(super) fn tokenise(&self, prompt: &str, text: &str) -> Result<Tokenised> {
         let start = self.limit.map_or(text, |limit| reachable(text, limit, self.keeps));
         let cut_before = start.len() < text.len();
-        let content = if prompt.is_empty() { self.plain(start)? } else { self.plain(&format!("{prompt}{start}"))? };
+        let enough = match self.keeps {
+            Kept::Start => self.limit.unwrap_or(usize::MAX),
+            Kept::End => usize::MAX,
+        };
+        let prompted = if prompt.is_empty() { Cow::Borrowed(start) } else { Cow::Owned(format!("{prompt}{start}")) };
+        let content = self.plain(&prompted, enough)?;
         let kept = match self.limit {
             Some(limit) if content.len() > limit => match self.keeps {
                 Kept::Start => &content[..limit],
@@ -127,10 +138,14 @@ impl TextTokenizer {
 
     /// Tokens that a prompt puts before a text, the opening mark included.
     pub(super) fn prompt_length(&self, prompt: &str) -> Result<usize> {
-        Ok(if prompt.is_empty() { 0 } else { self.begin.len() + self.plain(prompt)?.len() })
+        Ok(if prompt.is_empty() { 0 } else { self.begin.len() + self.plain(prompt, usize::MAX)?.len() })
     }
 
-    fn plain(&self, text: &str) -> Result<Vec<u32>> {
+    /// The ids of a text without marks; where there are more than `enough`, perhaps only the first of them.
+    fn plain(&self, text: &str, enough: usize) -> Result<Vec<u32>> {
+        if let Some(ids) = self.word_piece.as_ref().and_then(|tokenizer| tokenizer.ids(text, enough)) {
+            return Ok(ids);
+        }
         Ok(self.encode(text, false)?.get_ids().to_vec())
     }
 
@@ -147,7 +162,7 @@ impl TextTokenizer {
             Err(Error::Model(Problem::new(&self.label, cause).hint(hint)))
         };
         let marked = self.encode("theme", true)?;
-        let (ids, plain) = (marked.get_ids(), self.plain("theme")?);
+        let (ids, plain) = (marked.get_ids(), self.plain("theme", usize::MAX)?);
         let Some(at) = ids.windows(plain.len().max(1)).position(|window| window == plain) else {
             return refuse("changes a text where it adds its marks");
         };

@@ -82,7 +82,12 @@ fn machine() -> Finding {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let sets: Vec<&str> = Isa::available().into_iter().map(Isa::name).collect();
     let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
-    Finding::good("machine", format!("{cores}; instruction sets: {}", sets.join(", ")))
+    let found = format!("{cores}; instruction sets: {}", sets.join(", "));
+    let used = Isa::best();
+    if sets.last().is_none_or(|best| *best == used.name()) {
+        return Finding::good("machine", found);
+    }
+    Finding::note("machine", format!("{found}; limited to {used}"), "unset THEMATIC_ISA to use the best one")
 }
 
 fn device() -> Finding {

@@ -124,6 +124,7 @@ fn options(choice: &ModelChoice) -> Options {
         batch_tokens: choice.batch_tokens,
         prompt: choice.prompt.clone(),
         query_prompt: choice.query_prompt.clone(),
+        ..Options::default()
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use super::Precision;
 use crate::error::{Error, Problem, Result};
 
 /// An instruction set that this process may use.
@@ -32,9 +33,22 @@ impl Isa {
     /// Plain Rust, always available.
     pub const PORTABLE: Self = Self(Level::Portable);
 
-    /// The fastest available set.
+    /// The fastest available set, or the one that this process was limited to.
     pub fn best() -> Self {
-        Self(detected())
+        Self(LIMIT.get().copied().unwrap_or_else(detected))
+    }
+
+    /// Makes this the set that [`Self::best`] gives from now on: for the start of a program, once.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the process was limited to another set before.
+    pub fn limit_process(self) -> Result<()> {
+        let limit = Self(*LIMIT.get_or_init(|| self.0));
+        if limit == self {
+            return Ok(());
+        }
+        let problem = Problem::new(format!("instruction set `{self}`"), format!("this process keeps to `{limit}`"));
+        Err(Error::Usage(problem.hint("choose the set once, before anything is computed")))
     }
 
     /// Every available set, slowest first.
@@ -42,22 +56,24 @@ impl Isa {
         Level::ALL.into_iter().filter(|&level| level <= detected()).map(Self).collect()
     }
 
-    /// The set of that name (`portable`, `avx2`, `avx512`, `avx512bf16`, `amx`), or the best one for `auto`.
+    /// The set of that name (`portable`, `avx2`, `avx512`, `avx512bf16`, `amx`), or the best one for `auto`. `setting`
+    /// is where the name was given, for the error.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown name, [`Error::Device`] for a set that this machine lacks.
-    pub fn parse(name: &str) -> Result<Self> {
+    pub fn parse(setting: &str, name: &str) -> Result<Self> {
         if name == "auto" {
             return Ok(Self::best());
         }
         let Some(level) = Level::ALL.into_iter().find(|level| level.name() == name) else {
             let names = Level::ALL.map(Level::name).join(", ");
-            let problem = Problem::new(format!("`{name}`"), "is no known instruction set");
+            let problem = Problem::new(setting, format!("`{name}` is no instruction set"));
             return Err(Error::Usage(problem.hint(format!("use auto or one of {names}"))));
         };
         if level > detected() {
-            let problem = Problem::new(format!("`{name}`"), "is not offered by this processor or operating system");
-            return Err(Error::Device(problem.hint(format!("`{}` is the best one here", Self::best()))));
+            let cause = format!("this processor or its operating system does not offer `{name}`");
+            let hint = format!("`{}` is the best one here", Self(detected()));
+            return Err(Error::Device(Problem::new(setting, cause).hint(hint)));
         }
         Ok(Self(level))
     }
@@ -65,6 +81,18 @@ impl Isa {
     /// Which kind of set this is.
     pub fn level(self) -> Level {
         self.0
+    }
+
+    /// What products are fastest in. bf16 where there are tiles for it, and where the instruction for pairs of bf16 takes
+    /// no longer than that for single f32: on AMD's processors it does twice the work in the same time, on Intel's
+    /// without tiles half of it (docs/performance.md has the figures). The vendor decides and not a measurement, so that
+    /// a machine always gives the same vectors.
+    pub fn best_precision(self) -> Precision {
+        match self.0 {
+            Level::AmxBf16 => Precision::Bf16,
+            Level::Avx512Bf16 if made_by_amd() => Precision::Bf16,
+            _ => Precision::F32,
+        }
     }
 
     /// Numbers of f32 in a vector.
@@ -102,6 +130,9 @@ impl Level {
     }
 }
 
+/// What the process was limited to.
+static LIMIT: OnceLock<Level> = OnceLock::new();
+
 fn detected() -> Level {
     static DETECTED: OnceLock<Level> = OnceLock::new();
     *DETECTED.get_or_init(detect)
@@ -110,6 +141,17 @@ fn detected() -> Level {
 #[cfg(not(target_arch = "x86_64"))]
 fn detect() -> Level {
     Level::Portable
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn made_by_amd() -> bool {
+    false
+}
+
+#[cfg(target_arch = "x86_64")]
+fn made_by_amd() -> bool {
+    let vendor = std::arch::x86_64::__cpuid_count(0, 0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -139,16 +181,26 @@ mod tests {
     #[test]
     fn names_lead_back_to_their_set() {
         for isa in Isa::available() {
-            assert_eq!(Isa::parse(isa.name()).expect("available"), isa);
+            assert_eq!(Isa::parse("SET", isa.name()).expect("available"), isa);
         }
-        assert_eq!(Isa::parse("auto").expect("always there"), Isa::best());
+        assert_eq!(Isa::parse("SET", "auto").expect("always there"), Isa::best());
         assert_eq!(Isa::available().first(), Some(&Isa::PORTABLE));
     }
 
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
-        let error = Isa::parse("sse9").expect_err("unknown");
-        assert_eq!(error.to_string(), "`sse9`: is no known instruction set");
-        assert!(error.hint().expect("a hint").contains("avx512bf16"));
+        let error = Isa::parse("SET", "sse9").expect_err("unknown");
+        assert_eq!(error.to_string(), "SET: `sse9` is no instruction set");
+        assert!(error.hint().expect("a hint").contains("portable, avx2, avx512, avx512bf16, amx"));
+    }
+
+    #[test]
+    fn sets_that_this_machine_lacks_are_refused_with_the_best_one() {
+        let lacking = Level::ALL.into_iter().filter(|&level| level > detected());
+        for name in lacking.map(Level::name) {
+            let error = Isa::parse("SET", name).expect_err("not offered");
+            assert_eq!(error.exit_code(), 4);
+            assert!(error.to_string().contains(&format!("does not offer `{name}`")), "{error}");
+        }
     }
 }

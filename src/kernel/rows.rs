@@ -1,4 +1,4 @@
-//! Work on whole rows between the products: embedding, layer norm, pooling, scaling to length one.
+//! Work on whole rows between the products: embedding, sums of rows, layer norm, pooling, scaling to length one.
 
 use super::buffer::Buffer;
 use super::operand::Operand;
@@ -32,6 +32,22 @@ pub fn embed(isa: Isa, tables: &[Gather<'_>], dim: usize, rows: &mut [f32]) {
         assert_eq!(gather.indices.len() * dim, rows.len(), "one index for each row");
     }
     isa.run(Embed { tables, dim, rows });
+}
+
+/// A table of rows that are added up.
+#[derive(Debug, Clone, Copy)]
+pub enum Table<'a> {
+    /// Row-major numbers.
+    F32(&'a [f32]),
+    /// Row-major whole numbers.
+    I8(&'a [i8]),
+}
+
+/// Sets `sum` to the sum of `factor * row` over `picks`, each a row of `table` with its factor, in their order.
+///
+/// Every product is rounded before it is added, so that all instruction sets give the same bits.
+pub fn sum_rows(isa: Isa, table: Table<'_>, picks: &[(usize, f32)], sum: &mut [f32]) {
+    isa.run(SumRows { table, picks, sum });
 }
 
 /// Normalises each row in place to mean 0 and variance 1, then scales and shifts it; `operand`, where there is one, gets
@@ -79,6 +95,28 @@ impl Kernel for Embed<'_> {
             numbers.fill(0.0);
             for gather in self.tables {
                 add(simd, numbers, &gather.table[gather.indices[row] as usize * self.dim..][..self.dim]);
+            }
+        }
+    }
+}
+
+struct SumRows<'a> {
+    table: Table<'a>,
+    picks: &'a [(usize, f32)],
+    sum: &'a mut [f32],
+}
+
+impl Kernel for SumRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        let dim = self.sum.len();
+        self.sum.fill(0.0);
+        for &(row, factor) in self.picks {
+            match self.table {
+                Table::F32(rows) => add_scaled(simd, self.sum, &rows[row * dim..][..dim], factor),
+                Table::I8(rows) => add_scaled_bytes(simd, self.sum, &rows[row * dim..][..dim], factor),
             }
         }
     }
@@ -225,6 +263,26 @@ fn affine<S: Simd>(simd: S, norm: &LayerNorm<'_>, row: &mut [f32], mean: f32, fa
 fn add<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
     for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
         simd.store_up_to(simd.add(simd.load_up_to(to), simd.load_up_to(from)), to);
+    }
+}
+
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, to: &mut [f32], from: &[f32], factor: f32) {
+    let factor = simd.splat(factor);
+    for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+        simd.store_up_to(simd.add(simd.load_up_to(to), simd.mul(simd.load_up_to(from), factor)), to);
+    }
+}
+
+#[inline(always)]
+fn add_scaled_bytes<S: Simd>(simd: S, to: &mut [f32], from: &[i8], factor: f32) {
+    let factors = simd.splat(factor);
+    let whole = from.len() - from.len() % S::LANES;
+    for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
+        simd.store(simd.add(simd.load(to), simd.mul(simd.load_i8(from), factors)), to);
+    }
+    for (to, &from) in to[whole..].iter_mut().zip(&from[whole..]) {
+        *to += f32::from(from) * factor;
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) trait Simd: Copy {
     /// Asks for the line at `from`, which need not be valid, to be brought to the first cache.
     fn prefetch(self, from: *const f32);
     fn load_bf16(self, from: &[bf16]) -> Self::F32;
+    fn load_i8(self, from: &[i8]) -> Self::F32;
     /// Two numbers for each lane, one after the other.
     fn load_pairs(self, from: &[bf16]) -> Self::Pairs;
     /// Two numbers, the same for each lane.

@@ -199,8 +199,8 @@ mod encode {
     use half::bf16;
     use thematic::kernel::{Activation, Attention, Gather, LayerNorm, LinearWeights, Mask, Operand, Output, Precision};
     use thematic::kernel::{
-        DistanceBias, Rotary, Workspace, attention, embed, layer_norm, layer_norm_to, linear, mean_pool, rotate,
-        scale_to_unit,
+        DistanceBias, Rotary, Table, Workspace, attention, embed, layer_norm, layer_norm_to, linear, mean_pool, rotate,
+        scale_to_unit, sum_rows,
     };
 
     const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
@@ -344,6 +344,28 @@ mod encode {
                 assert_eq!(rows[2 * dim + dim - 1], words[4 * dim - 1] + positions[3 * dim - 1], "{isa}, {dim}");
                 check_layer_norm(isa, rows.clone(), dim);
                 check_pool(isa, &rows, dim);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_rows_have_the_same_bits_in_every_set() {
+        for dim in [1, 7, 8, 15, 16, 17, 31, 33, 256] {
+            let floats = numbers(9 * dim, 1);
+            let bytes: Vec<i8> = (0..9 * dim).map(|at| (at * 37 % 256) as u8 as i8).collect();
+            let picks = [(8, 0.3), (0, -1.7), (3, 1e-3), (3, 5.0), (1, 0.0)];
+            let by_hand = |value: &dyn Fn(usize) -> f32| -> Vec<f32> {
+                let column = |at: usize| picks.iter().fold(0.0, |sum, &(row, by)| sum + value(row * dim + at) * by);
+                (0..dim).map(column).collect()
+            };
+            for isa in Isa::available() {
+                let mut sum = vec![f32::NAN; dim];
+                sum_rows(isa, Table::F32(&floats), &picks, &mut sum);
+                assert_eq!(sum, by_hand(&|at| floats[at]), "{isa}, {dim}");
+                sum_rows(isa, Table::I8(&bytes), &picks, &mut sum);
+                assert_eq!(sum, by_hand(&|at| f32::from(bytes[at])), "{isa}, {dim}");
+                sum_rows(isa, Table::I8(&bytes), &[], &mut sum);
+                assert_eq!(sum, vec![0.0; dim], "{isa}, {dim}");
             }
         }
     }

@@ -13,6 +13,7 @@ mod encode;
 mod faults;
 mod hub;
 mod ingest;
+mod instruction_sets;
 mod kernel;
 mod label;
 mod layers;

@@ -48,6 +48,12 @@ impl Desk {
         Said::new(&self.command(arguments).output().expect("the program runs"), self.folder.path())
     }
 
+    /// Runs it with variables of the environment.
+    pub(crate) fn run_with<S: AsRef<OsStr>>(&self, arguments: &[S], variables: &[(&str, &str)]) -> Said {
+        let mut command = self.command(arguments);
+        Said::new(&command.envs(variables.iter().copied()).output().expect("the program runs"), self.folder.path())
+    }
+
     /// Runs it and requires success.
     pub(crate) fn done<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Said {
         let said = self.run(arguments);

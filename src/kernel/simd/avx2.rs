@@ -93,6 +93,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> __m256 {
+        // SAFETY: `self` proves AVX2, and the slice taken holds the eight bytes read.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from[..8].as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
     fn load_pairs(self, from: &[bf16]) -> __m256i {
         // SAFETY: `self` proves AVX, and the slice taken holds the 32 bytes read.
         unsafe { _mm256_loadu_si256(from[..16].as_ptr().cast()) }

@@ -117,6 +117,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F, and the slice taken holds the sixteen bytes read.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from[..16].as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
     fn load_pairs(self, from: &[bf16]) -> __m512i {
         // SAFETY: `self` proves AVX-512 F, and the slice taken holds the 64 bytes read.
         unsafe { _mm512_loadu_si512(from[..32].as_ptr().cast()) }

@@ -63,6 +63,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> Four {
+        [f32::from(from[0]), f32::from(from[1]), f32::from(from[2]), f32::from(from[3])]
+    }
+
+    #[inline(always)]
     fn load_pairs(self, from: &[bf16]) -> [[bf16; 2]; 4] {
         from_fn(|lane| [from[2 * lane], from[2 * lane + 1]])
     }

@@ -1,0 +1,235 @@
+//! What share of the processor's peak each kernel of a MiniLM layer reaches: a table for docs/performance.md.
+//!
+//! The peak is measured in the same run, by multiplications on registers that wait for nothing. Every figure is the
+//! fastest of many short rounds on one core. AMX has no peak here: its unit has no instruction without memory that
+//! Rust could name, and docs/performance.md tells how its roof was measured.
+//!
+//! ```text
+//! cargo bench --bench roofline
+//! THEMATIC_ISA=avx2 cargo bench --bench roofline
+//! ```
+
+#![expect(clippy::print_stdout, reason = "the table is what it is run for")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use thematic::kernel::{
+    self, Activation, Attention, Isa, LinearWeights, Mask, Nearest, Operand, Output, PackedMatrix, Precision, Workspace,
+};
+
+/// Numbers in a row of MiniLM.
+const DIM: usize = 384;
+/// Tokens that a thread carries through the network together: two abstracts.
+const TOKENS: usize = 440;
+/// Rows for the nearest of centroids.
+const ROWS: usize = 2016;
+/// How long each kernel is tried.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+fn main() {
+    let sets = match std::env::var("THEMATIC_ISA") {
+        Ok(name) => vec![Isa::parse("THEMATIC_ISA", &name).expect("an available instruction set")],
+        Err(_) => Isa::available().into_iter().rev().collect(),
+    };
+    let names: Vec<&str> = sets.iter().map(|isa| isa.name()).collect();
+    println!("GFLOP/s on one core, and the share of the peak\n\n| | {} |", names.join(" | "));
+    println!("|---|{}", "---|".repeat(sets.len()));
+    for precision in [Precision::F32, Precision::Bf16] {
+        row(&format!("{precision:?}: peak on registers"), &sets, |isa| (peak(isa, precision), None));
+        for task in Task::ALL {
+            let name = format!("{precision:?}: {}", task.name());
+            row(&name, &sets, |isa| (Some(task.rate(isa, precision)), peak(isa, precision)));
+        }
+    }
+    for centroids in [100, 1000] {
+        row(&format!("nearest of {centroids}"), &sets, |isa| {
+            (Some(nearest(isa, centroids)), peak(isa, Precision::F32))
+        });
+    }
+}
+
+/// One line of the table: a rate for each set, and the peak it is held against.
+fn row(name: &str, sets: &[Isa], figure: impl Fn(Isa) -> (Option<f64>, Option<f64>)) {
+    let cells: Vec<String> = sets
+        .iter()
+        .map(|&isa| match figure(isa) {
+            (Some(rate), Some(peak)) => format!("{:.0} ({:.0} %)", rate / 1e9, 100.0 * rate / peak),
+            (Some(rate), None) => format!("{:.0}", rate / 1e9),
+            (None, _) => String::new(),
+        })
+        .collect();
+    println!("| {name} | {} |", cells.join(" | "));
+}
+
+/// Operations a second by the fastest of many rounds of `work`, which does so many.
+fn rate(operations: usize, mut work: impl FnMut()) -> f64 {
+    let begin = Instant::now();
+    let mut fastest = f64::INFINITY;
+    while begin.elapsed() < PATIENCE {
+        let start = Instant::now();
+        work();
+        fastest = fastest.min(start.elapsed().as_secs_f64());
+    }
+    operations as f64 / fastest
+}
+
+/// Numbers between -1/2 and 1/2. Real ones matter: products of zeros draw less power and run faster.
+fn numbers(n: usize) -> Vec<f32> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// The products of a layer, and attention.
+#[derive(Clone, Copy)]
+enum Task {
+    QueryKeyValue,
+    Up,
+    Down,
+    Attention,
+}
+
+impl Task {
+    const ALL: [Self; 4] = [Self::QueryKeyValue, Self::Up, Self::Down, Self::Attention];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::QueryKeyValue => "query, key, value",
+            Self::Up => "up with GELU",
+            Self::Down => "down with residual",
+            Self::Attention => "attention",
+        }
+    }
+
+    fn rate(self, isa: Isa, precision: Precision) -> f64 {
+        match self {
+            Self::QueryKeyValue => linear(isa, precision, (DIM, 3 * DIM), Activation::Identity, false),
+            Self::Up => linear(isa, precision, (DIM, 4 * DIM), Activation::Gelu, false),
+            Self::Down => linear(isa, precision, (4 * DIM, DIM), Activation::Identity, true),
+            Self::Attention => attention(isa, precision),
+        }
+    }
+}
+
+fn linear(
+    isa: Isa,
+    precision: Precision,
+    (n_in, n_out): (usize, usize),
+    activation: Activation,
+    residual: bool,
+) -> f64 {
+    let weights = LinearWeights::pack(isa, precision, &numbers(n_out * n_in), n_in, Some(&numbers(n_out)));
+    let (mut input, mut next) = (Operand::new(precision), Operand::new(precision));
+    input.fill(isa, &numbers(TOKENS * n_in), n_in);
+    let mut rows = vec![0.0; TOKENS * n_out];
+    let mut workspace = Workspace::new();
+    rate(2 * TOKENS * n_in * n_out, || {
+        let output = if residual { Output::Residual(&mut rows) } else { Output::Operand(&mut next) };
+        kernel::linear(&weights, &input, activation, output, &mut workspace);
+    })
+}
+
+fn attention(isa: Isa, precision: Precision) -> f64 {
+    let settings = Attention { n_heads: 12, head_dim: 32, scale: 1.0 / 32f32.sqrt(), mask: Mask::Full };
+    let (mut qkv, mut context) = (Operand::new(precision), Operand::new(precision));
+    qkv.fill(isa, &numbers(TOKENS * 3 * DIM), 3 * DIM);
+    let mut workspace = Workspace::new();
+    rate(4 * TOKENS * TOKENS / 2 * DIM, || {
+        kernel::attention(isa, &settings, &qkv, &[0, TOKENS / 2, TOKENS], &mut context, &mut workspace);
+    })
+}
+
+fn nearest(isa: Isa, n_centroids: usize) -> f64 {
+    let (rows, centroids) = (numbers(ROWS * DIM), PackedMatrix::pack(isa, &numbers(n_centroids * DIM), DIM));
+    let mut found = vec![Nearest::default(); ROWS];
+    rate(2 * ROWS * n_centroids * DIM, || kernel::nearest(&rows, &centroids, &mut found))
+}
+
+/// Additions and multiplications a second on registers alone; nothing where it cannot be measured.
+fn peak(isa: Isa, precision: Precision) -> Option<f64> {
+    #[cfg(target_arch = "x86_64")]
+    return registers::peak(isa, precision);
+    #[cfg(not(target_arch = "x86_64"))]
+    return None;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "what is called here runs only where the instruction set was found")]
+mod registers {
+    use std::arch::x86_64::*;
+
+    use thematic::kernel::Level;
+
+    use super::*;
+
+    /// Sums that do not wait for each other: enough for two units of four cycles, and for the pairs' six.
+    const SUMS: usize = 24;
+    /// As many as there is room for in sixteen registers, beside the factor.
+    const NARROW_SUMS: usize = 12;
+    const STEPS: usize = 10_000;
+
+    pub(super) fn peak(isa: Isa, precision: Precision) -> Option<f64> {
+        let factor = black_box(0.999f32);
+        // SAFETY of all calls: an `Isa` exists only for instructions that this processor has.
+        match (isa.level(), precision) {
+            // SAFETY: the level includes AVX2 and FMA.
+            (Level::Avx2, _) => Some(rate(2 * 8 * NARROW_SUMS * STEPS, || unsafe { f32_of_256_bits(factor) })),
+            (Level::AmxBf16, Precision::Bf16) | (Level::Portable, _) => None,
+            (Level::Avx512Bf16, Precision::Bf16) => {
+                // SAFETY: the level includes AVX-512 BF16.
+                Some(rate(4 * 16 * SUMS * STEPS, || unsafe { pairs_of_512_bits(factor) }))
+            }
+            // SAFETY: the levels left include AVX-512 F.
+            _ => Some(rate(2 * 16 * SUMS * STEPS, || unsafe { f32_of_512_bits(factor) })),
+        }
+    }
+
+    /// A function that multiplies and adds on as many registers as it is told, each from a start of its own.
+    macro_rules! on_registers {
+        ($name:ident, $features:literal, $sums:expr, $splat:ident, $factor:expr, $multiply:ident) => {
+            #[target_feature(enable = $features)]
+            fn $name(factor: f32) {
+                let factor = $factor(factor);
+                let mut sums = [$splat(0.0); $sums];
+                for (start, sum) in sums.iter_mut().enumerate() {
+                    *sum = $splat(black_box(start as f32));
+                }
+                for _ in 0..STEPS {
+                    for sum in &mut sums {
+                        *sum = $multiply!(*sum, factor);
+                    }
+                }
+                black_box(sums);
+            }
+        };
+    }
+
+    macro_rules! f32_of_256_bits {
+        ($sum:expr, $factor:expr) => {
+            _mm256_fmadd_ps($sum, $factor, $factor)
+        };
+    }
+    macro_rules! f32_of_512_bits {
+        ($sum:expr, $factor:expr) => {
+            _mm512_fmadd_ps($sum, $factor, $factor)
+        };
+    }
+    macro_rules! pairs_of_512_bits {
+        ($sum:expr, $factor:expr) => {
+            _mm512_dpbf16_ps($sum, $factor, $factor)
+        };
+    }
+
+    on_registers!(f32_of_256_bits, "avx2,fma", NARROW_SUMS, _mm256_set1_ps, _mm256_set1_ps, f32_of_256_bits);
+    on_registers!(f32_of_512_bits, "avx512f", SUMS, _mm512_set1_ps, _mm512_set1_ps, f32_of_512_bits);
+    on_registers!(pairs_of_512_bits, "avx512f,avx512bf16", SUMS, _mm512_set1_ps, pairs, pairs_of_512_bits);
+
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn pairs(factor: f32) -> __m512bh {
+        _mm512_cvtne2ps_pbh(_mm512_set1_ps(factor), _mm512_set1_ps(factor))
+    }
+}
