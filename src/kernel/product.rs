@@ -209,7 +209,7 @@ struct Panel<'a> {
     column: usize,
 }
 
-/// Full tiles, then what is left.
+/// Full tiles, then tiles of four rows (just enough sums to keep two units busy), then single rows.
 #[inline(always)]
 fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S>>(
     simd: S,
@@ -222,83 +222,30 @@ fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S
     let n_rows = rows.len() / dim;
     let mut row = 0;
     while n_rows - row >= ROWS {
-        let sums = tile::<S, ROWS, VECTORS>(simd, &rows[row * dim..], ROWS, dim, numbers);
+        let sums = tile::<S, ROWS, VECTORS>(simd, &rows[row * dim..], dim, numbers);
         user.take(simd, first_row + row, column, &sums);
         row += ROWS;
     }
-    if row < n_rows {
-        let sums = rest::<S, ROWS, VECTORS>(simd, &rows[row * dim..], dim, numbers);
-        take_rest(simd, first_row + row, column, &sums[..n_rows - row], user);
+    while ROWS > 4 && n_rows - row >= 4 {
+        let sums = tile::<S, 4, VECTORS>(simd, &rows[row * dim..], dim, numbers);
+        user.take(simd, first_row + row, column, &sums);
+        row += 4;
+    }
+    for row in row..n_rows {
+        let sums = tile::<S, 1, VECTORS>(simd, &rows[row * dim..], dim, numbers);
+        user.take(simd, first_row + row, column, &sums);
     }
 }
 
-/// The sums of fewer rows than a full tile has, in the least tile that holds them all: a short text is one, and row by
-/// row every addition would wait for the one before.
+/// `ROWS` rows of `dim` numbers times a panel of `VECTORS` vectors of columns.
 #[inline(always)]
-fn rest<S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub(super) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     rows: &[f32],
     dim: usize,
     panel: &[f32],
 ) -> [[S::F32; VECTORS]; ROWS] {
-    let n_rows = rows.len() / dim;
-    let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
-    macro_rules! tile_of {
-        ($tile_rows:literal) => {
-            let tile = tile::<S, $tile_rows, VECTORS>(simd, rows, n_rows, dim, panel);
-            for (sums, tile) in sums.iter_mut().zip(&tile) {
-                *sums = *tile;
-            }
-        };
-    }
-    match n_rows {
-        1 => {
-            tile_of!(1);
-        }
-        2..=4 => {
-            tile_of!(4);
-        }
-        5..=7 if ROWS > 7 => {
-            tile_of!(7);
-        }
-        8..=10 if ROWS > 10 => {
-            tile_of!(10);
-        }
-        _ => sums = tile::<S, ROWS, VECTORS>(simd, rows, n_rows, dim, panel),
-    }
-    sums
-}
-
-/// Gives `user` rows by fours and then one by one.
-#[inline(always)]
-fn take_rest<S: Simd, const VECTORS: usize, U: TileUser<S>>(
-    simd: S,
-    first_row: usize,
-    column: usize,
-    sums: &[[S::F32; VECTORS]],
-    user: &mut U,
-) {
-    let (fours, ones) = sums.as_chunks::<4>();
-    for (four, sums) in fours.iter().enumerate() {
-        user.take(simd, first_row + 4 * four, column, sums);
-    }
-    for (row, &sums) in (first_row + 4 * fours.len()..).zip(ones) {
-        user.take(simd, row, column, &[sums]);
-    }
-}
-
-/// The first `n_rows` rows of `dim` numbers times a panel of `VECTORS` vectors of columns; sums past them are those of
-/// the last row.
-#[inline(always)]
-fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
-    simd: S,
-    rows: &[f32],
-    n_rows: usize,
-    dim: usize,
-    panel: &[f32],
-) -> [[S::F32; VECTORS]; ROWS] {
-    assert!(n_rows > 0 && rows.len() >= n_rows * dim, "a tile reads within its rows");
-    assert!(panel.len() >= VECTORS * S::LANES * dim, "a tile reads within its panel");
+    assert!(rows.len() >= ROWS * dim && panel.len() >= VECTORS * S::LANES * dim, "a tile reads within its slices");
     let (rows, panel) = (rows.as_ptr(), panel.as_ptr());
     let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
     for at in 0..dim {
@@ -311,8 +258,8 @@ fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
             *column = unsafe { simd.load_pointer(panel.add((at * VECTORS + vector) * S::LANES)) };
         }
         for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the row is below `n_rows` and `at` below `dim`: within the rows, asserted above.
-            let number = simd.splat(unsafe { *rows.add(row.min(n_rows - 1) * dim + at) });
+            // SAFETY: `row` is below `ROWS` and `at` below `dim`: within the rows, asserted above.
+            let number = simd.splat(unsafe { *rows.add(row * dim + at) });
             for (sum, &column) in sums.iter_mut().zip(&columns) {
                 *sum = simd.mul_add(number, column, *sum);
             }
