@@ -154,7 +154,7 @@ def export_bert(args):
     write_json(args.out, "config.json", {
         "architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu", "hidden_size": width,
         "intermediate_size": inner, "num_hidden_layers": len(body.layers), "num_attention_heads": width // 32,
-        "max_position_embeddings": 512, "type_vocab_size": 2, "vocab_size": len(kept), "layer_norm_eps": 1e-12,
+        "max_position_embeddings": body.positions.num_embeddings, "type_vocab_size": 2, "vocab_size": len(kept), "layer_norm_eps": 1e-12,
         "pad_token_id": 0, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
     write_json(args.out, "sentence_bert_config.json", {"max_seq_length": 512, "do_lower_case": False})
     write_json(args.out, "tokenizer_config.json", {

@@ -35,7 +35,7 @@ def arguments():
     p.add_argument("--target", required=True)
     p.add_argument("--eval", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--start", default="", help="a .pt or .state to start from instead of a cut of the teacher")
+    p.add_argument("--initial", default="", help="a .pt or .state to start from, head included, instead of a cut of the teacher")
     p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 3, 5], help="of the teacher, to start from")
     p.add_argument("--inner", type=int, default=768, help="inner neurons kept of each layer")
     p.add_argument("--limit", type=int, default=128, help="tokens of a paper; as in teacher.py where --states counts")
@@ -141,6 +141,14 @@ def parameter_groups(student, args):
     return [{"params": body, "lr": args.rate}, {"params": student.head.parameters(), "lr": args.head_rate}]
 
 
+def label_means(papers, target):
+    """Where the target has each label: the softmax over labels starts from there."""
+    sums = np.zeros((len(papers.label_names), target["full"].shape[1]), "f4")
+    for number, row in zip(target["numbers"], target["full"]):
+        sums[papers.labels(number).astype("i8")] += row
+    return torch.from_numpy(sums + 1e-6)
+
+
 def joined_processes():
     """Number of this process and of all; 0 and 1 without torchrun."""
     if "RANK" not in os.environ:
@@ -160,20 +168,17 @@ def average_gradients(parameters, ranks):
 
 def beginning(args, papers, width):
     """The student before its first step; its head is fitted to the target by ridge_head."""
-    path = args.start or args.out + ".cut"
+    path = args.initial or args.out + ".cut"
     if not os.path.exists(path) and int(os.environ.get("RANK", 0)) == 0:
         teacher = from_transformers(os.path.join(args.teacher, "model.safetensors")).eval()
         rows = [framed(papers.full(n), 128) for n in papers.balanced(480, 0.6, args.seed + 1)]
         bert = cut(teacher, args.layers, args.inner, [padded(rows[n:n + 16]) for n in range(0, len(rows), 16)])
-        save(path, student=Student(bert, width).state_dict())
+        save(path, student=Student(bert, width).state_dict())  # The head is random until it is fitted.
     if distributed.is_initialized():
         distributed.barrier()
     stored = torch.load(path, map_location="cpu")["student"]
     student = empty(stored)
-    if student.head.out_features != width:
-        student.head = nn.Linear(student.head.in_features, width)
-        stored = {k: v for k, v in stored.items() if not k.startswith("head.")}
-    student.load_state_dict(stored, strict=False)
+    student.load_state_dict(stored)
     return student
 
 
@@ -198,7 +203,7 @@ def main():
     width = target["full"].shape[1]
     student = beginning(args, papers, width).to(device)
     states = States(args.work) if args.states else None
-    proxies = nn.Parameter(torch.randn(len(papers.label_names), width, device=device))
+    proxies = nn.Parameter(label_means(papers, target).to(device))
     groups = parameter_groups(student, args)
     optimiser = torch.optim.AdamW([*groups, {"params": [proxies], "lr": 0.01}], weight_decay=0.01, fused=True)
     peaks = [args.rate, args.head_rate, 0.01]
@@ -211,7 +216,7 @@ def main():
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
         print(f"goes on from step {first}")
-    else:
+    elif not args.initial:
         ridge_head(student, papers, target, device)
     widths = [width, *args.nested]
 

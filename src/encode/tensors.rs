@@ -196,13 +196,19 @@ impl<'a> EncoderTensors<'a> {
         Err(disagreement(self.weights, &name, cause))
     }
 
+    /// Whether a tensor is the scales of 8-bit rows that the network needs.
+    fn scales_a_known_one(&self, name: &str, known: &BTreeSet<&str>) -> bool {
+        let scaled = name.strip_suffix("scale").map(|start| format!("{start}weight"));
+        scaled.is_some_and(|name| known.contains(&name[self.prefix.len()..]) && self.weights.int8(&name).is_some())
+    }
+
     /// A tensor in a layer, or a whole layer, that the configuration does not account for would silently make another
     /// model.
     fn refuse_others(&self, needed: &[Needed]) -> Result<()> {
         let known: BTreeSet<&str> = needed.iter().map(|needed| needed.name.as_str()).collect();
         let layers = format!("{}{}", self.prefix, self.layout.layer);
         for name in self.weights.names().filter(|name| name.starts_with(&layers)) {
-            let is_known = known.contains(&name[self.prefix.len()..]);
+            let is_known = known.contains(&name[self.prefix.len()..]) || self.scales_a_known_one(name, &known);
             if is_known || DERIVED.iter().any(|ending| name.ends_with(ending)) {
                 continue;
             }

@@ -330,7 +330,7 @@ mod tests {
     }
 
     fn real() -> Tokenizer {
-        tokenizer("models/thematic-static")
+        tokenizer("models/thematic-small")
     }
 
     /// BERT's normalizer with every setting that may vary.

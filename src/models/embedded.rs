@@ -4,7 +4,7 @@
 //! model pay nothing.
 
 /// The folder below `models/` that is compiled in, and its name in the manifest.
-pub const DEFAULT_MODEL: &str = "thematic-static";
+pub const DEFAULT_MODEL: &str = "thematic-small";
 
 /// Keeps bytes at an address that any number type may be read from.
 #[repr(C, align(64))]
@@ -18,16 +18,25 @@ macro_rules! aligned_bytes {
     }};
 }
 
+/// A file below `models/` and its bytes.
+macro_rules! file {
+    ($path:literal) => {
+        ($path, include_bytes!(concat!("../../models/thematic-small/", $path)))
+    };
+}
+
 static FILES: &[(&str, &[u8])] = &[
-    ("README.md", include_bytes!("../../models/thematic-static/README.md")),
-    ("config.json", include_bytes!("../../models/thematic-static/config.json")),
-    (
-        "config_sentence_transformers.json",
-        include_bytes!("../../models/thematic-static/config_sentence_transformers.json"),
-    ),
-    ("model.safetensors", aligned_bytes!("../../models/thematic-static/model.safetensors")),
-    ("modules.json", include_bytes!("../../models/thematic-static/modules.json")),
-    ("tokenizer.json", include_bytes!("../../models/thematic-static/tokenizer.json")),
+    file!("1_Pooling/config.json"),
+    file!("2_Dense/config.json"),
+    ("2_Dense/model.safetensors", aligned_bytes!("../../models/thematic-small/2_Dense/model.safetensors")),
+    file!("README.md"),
+    file!("config.json"),
+    file!("config_sentence_transformers.json"),
+    ("model.safetensors", aligned_bytes!("../../models/thematic-small/model.safetensors")),
+    file!("modules.json"),
+    file!("sentence_bert_config.json"),
+    file!("tokenizer.json"),
+    file!("tokenizer_config.json"),
 ];
 
 /// A file of the default model.

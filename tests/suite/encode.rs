@@ -276,6 +276,22 @@ fn the_real_minilm_gives_the_tokens_and_vectors_of_sentence_transformers() {
 }
 
 #[test]
+fn the_embedded_model_gives_the_vectors_that_sentence_transformers_gives_for_its_export() {
+    // Every fourth text: the reference engine is slow.
+    let (golden, texts) = (golden("embedded.safetensors"), tiny_texts());
+    let embedded = resolve(None, &Settings::from_environment(), &Silent).expect("the embedded model");
+    for options in exact_engines() {
+        let encoder = Encoder::load(&embedded, &options).expect("it loads");
+        let encoded = encoder.encode(&texts, Kind::Document).expect("vectors");
+        let cosine = smallest_cosine(&encoded.vectors, &golden, "vectors");
+        assert!(cosine >= PARITY, "{:?}: {cosine}", options.engine);
+    }
+    let suited = Encoder::load(&embedded, &Options::default()).expect("it loads");
+    let cosine = smallest_cosine(&suited.encode(&texts, Kind::Document).expect("vectors").vectors, &golden, "vectors");
+    assert!(cosine >= SUITED, "the precision that suits this machine: {cosine}");
+}
+
+#[test]
 fn company_changes_no_vector() {
     let texts = tiny_texts();
     for options in exact_engines() {

@@ -86,8 +86,7 @@ fn neither_threads_nor_company_nor_repetition_change_a_bit() {
 
 #[test]
 fn a_static_model_has_the_same_bits_under_every_set() {
-    let folders =
-        ["tests/fixtures/models/tiny-static", "tests/fixtures/models/tiny-model2vec", "models/thematic-static"];
+    let folders = ["tests/fixtures/models/tiny-static", "tests/fixtures/models/tiny-model2vec"];
     for folder in folders.map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
         let vectors = |isa| encode(&folder, &Options { isa: Some(isa), ..Options::default() }, &texts());
         let portable = vectors(Isa::PORTABLE);
