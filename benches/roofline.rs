@@ -134,7 +134,7 @@ fn linear(
 }
 
 fn attention(isa: Isa, precision: Precision) -> f64 {
-    let settings = Attention { n_heads: 12, head_dim: 32, scale: 1.0 / 32f32.sqrt(), mask: Mask::Full };
+    let settings = Attention { n_heads: 12, head_dim: 32, scale: 1.0 / 32f32.sqrt(), mask: Mask::Full, bias: None };
     let (mut qkv, mut context) = (Operand::new(precision), Operand::new(precision));
     qkv.fill(isa, &numbers(TOKENS * 3 * DIM), 3 * DIM);
     let mut workspace = Workspace::new();
