@@ -5,8 +5,13 @@
 use crate::models::{Pooling, PoolingMode};
 
 /// Appends to `pooled` what `modes` make of one text: `tokens` holds rows of `width` numbers, of which the first
-/// `unpooled` are left out (all are used where that would leave none).
+/// `unpooled` are left out (all are used where that would leave none). A text without any token, which a tokenizer that adds
+/// no marks can make, is zeros.
 pub(super) fn pool(pooling: &Pooling, tokens: &[f32], width: usize, unpooled: usize, pooled: &mut Vec<f32>) {
+    if tokens.is_empty() {
+        pooled.extend(std::iter::repeat_n(0.0, width * pooling.modes.len()));
+        return;
+    }
     let left_out = if unpooled * width < tokens.len() { unpooled } else { 0 };
     let used = &tokens[left_out * width..];
     for mode in &pooling.modes {
@@ -68,6 +73,14 @@ mod tests {
         check(PoolingMode::MeanSqrtLen, 0, &[8.0, 4.0]);
         check(PoolingMode::WeightedMean, 0, &[5.0, 3.0]);
         check(PoolingMode::LastToken, 0, &[7.0, 6.0]);
+    }
+
+    #[test]
+    fn a_text_without_a_token_is_zeros() {
+        let modes: Vec<PoolingMode> = PoolingMode::ALL.iter().map(|(mode, ..)| *mode).collect();
+        let mut pooled = Vec::new();
+        pool(&Pooling { modes: modes.clone(), include_prompt: true }, &[], 2, 0, &mut pooled);
+        assert_eq!(pooled, vec![0.0; 2 * modes.len()]);
     }
 
     #[test]
