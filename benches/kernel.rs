@@ -8,8 +8,11 @@
 //! THEMATIC_ISA=avx2 cargo bench --bench kernel linear
 //! ```
 
+mod support;
+
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use support::{numbers, sets};
 use thematic::kernel::{
     self, Activation, Attention, Isa, LayerNorm, LinearWeights, Mask, Nearest, Operand, Output, PackedMatrix,
     Precision, TopK, Workspace,
@@ -22,24 +25,6 @@ const TOKENS: usize = 440;
 
 fn main() {
     divan::main();
-}
-
-/// The sets to measure: all, or the one that `THEMATIC_ISA` names.
-fn sets() -> Vec<Isa> {
-    match std::env::var("THEMATIC_ISA") {
-        Ok(name) => vec![Isa::parse("THEMATIC_ISA", &name).expect("an available instruction set")],
-        Err(_) => Isa::available(),
-    }
-}
-
-/// Numbers between -1/2 and 1/2. Real ones matter: products of zeros draw less power and run faster.
-fn numbers(n: usize) -> Vec<f32> {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..n).map(|_| next()).collect()
 }
 
 #[divan::bench_group(sample_count = 30)]

@@ -11,9 +11,12 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what it is run for")]
 
+mod support;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use support::numbers;
 use thematic::kernel::{
     self, Activation, Attention, Isa, LinearWeights, Mask, Nearest, Operand, Output, PackedMatrix, Precision, Workspace,
 };
@@ -28,10 +31,7 @@ const ROWS: usize = 2016;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 fn main() {
-    let sets = match std::env::var("THEMATIC_ISA") {
-        Ok(name) => vec![Isa::parse("THEMATIC_ISA", &name).expect("an available instruction set")],
-        Err(_) => Isa::available().into_iter().rev().collect(),
-    };
+    let sets: Vec<Isa> = support::sets().into_iter().rev().collect();
     let names: Vec<&str> = sets.iter().map(|isa| isa.name()).collect();
     println!("GFLOP/s on one core, and the share of the peak\n\n| | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(sets.len()));
@@ -72,16 +72,6 @@ fn rate(operations: usize, mut work: impl FnMut()) -> f64 {
         fastest = fastest.min(start.elapsed().as_secs_f64());
     }
     operations as f64 / fastest
-}
-
-/// Numbers between -1/2 and 1/2. Real ones matter: products of zeros draw less power and run faster.
-fn numbers(n: usize) -> Vec<f32> {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..n).map(|_| next()).collect()
 }
 
 /// The products of a layer, and attention.

@@ -15,6 +15,7 @@ mod hub;
 mod inspect;
 mod layout;
 mod manifest;
+mod network;
 mod read;
 mod settings;
 mod source;
@@ -23,15 +24,15 @@ mod weights;
 pub use adapter::{Bottleneck, BottleneckLayer};
 pub use architecture::supported;
 pub use bytes::Bytes;
-pub use description::{
-    Activation, Architecture, Biases, Body, Dense, Description, Distance, Encoder, Family, HeadModule, Kept,
-    LayerAttention, Norm, NormPlacement, Pooling, PoolingMode, PositionTable, Prompts, Qwen3, Rotary, SizeFields,
-    StaticTable, Stretch,
-};
+pub use description::{Body, Dense, Description, HeadModule, Kept, Pooling, PoolingMode, Prompts, StaticTable};
 pub use embedded::DEFAULT_MODEL;
 pub use inspect::{Checked, FileCheck, check, export};
 pub use layout::{Layout, Up};
 pub use manifest::{KnownModel, TextTemplate, find, known_models};
+pub use network::{
+    Activation, Architecture, Biases, Distance, Encoder, Family, LayerAttention, Norm, NormPlacement, PositionTable,
+    Qwen3, Rotary, SizeFields, Stretch,
+};
 pub use settings::{PickleReader, Settings};
 pub use weights::Weights;
 

@@ -41,7 +41,7 @@ fn shards(arguments: &Embed, from: &Path, to: &Path, choice: &ModelChoice, talk:
         print_json(&report)?;
         return Ok(outcome);
     }
-    let model = format!("{} ({} numbers, {})", report.model, report.dimensions, report.precision);
+    let model = said_of_model(&report.model, report.dimensions, &report.precision);
     let files = format!("wrote {} of {}", grouped(report.written), counted(report.shards, "shard"));
     let kept = if report.kept > 0 { format!(", {} there already", grouped(report.kept)) } else { String::new() };
     let failed = if report.failed > 0 { format!(", {} not readable", grouped(report.failed)) } else { String::new() };
@@ -101,7 +101,7 @@ fn show(arguments: &Embed, report: &EmbedReport, place: &str, talk: &Talk) -> Re
     if arguments.json {
         return print_json(report);
     }
-    let model = format!("{} ({} numbers, {})", report.model, report.dimensions, report.precision);
+    let model = said_of_model(&report.model, report.dimensions, &report.precision);
     talk.say(&format!("embedded {} with {model}; {place}", counted(report.embedded, "paper")));
     Ok(())
 }
@@ -111,4 +111,8 @@ fn say_truncated(truncated: usize, talk: &Talk) {
         let verb = if truncated == 1 { "text was" } else { "texts were" };
         talk.say(&format!("{} {verb} longer than the model reads and cut off", grouped(truncated)));
     }
+}
+
+fn said_of_model(name: &str, dimensions: usize, precision: &str) -> String {
+    format!("{name} ({dimensions} numbers, {precision})")
 }

@@ -276,7 +276,7 @@ impl Writing<'_> {
         writer.finish()?;
         // Papers of a later shard, or the end, came after the end of this one.
         let report = self.ends.borrow()[shard].unwrap_or_default();
-        self.manifest.add(Entry::new(&self.shards[shard], report.records, report.skipped))
+        self.manifest.add(&Entry::new(&self.shards[shard], report.records, report.skipped))
     }
 
     /// How many files were written in all.

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Problem, Result};
 use crate::models::architecture::{hidden_activation, only};
-use crate::models::description::{Activation, Architecture, Body, Description, NormPlacement};
+use crate::models::description::{Body, Description};
 use crate::models::fields::Fields;
+use crate::models::network::{Activation, Architecture, NormPlacement};
 use crate::models::read::{read_pickle, required_fields};
 use crate::models::source::Reader;
 use crate::models::weights::{LowRank, Weights};
@@ -159,6 +160,12 @@ fn bottleneck(reader: &mut Reader<'_>, config: &Fields, description: &Descriptio
     let activation = hidden_activation(&settings, "non_linearity")?;
     let weights = adapter_weights(reader, "adapter.safetensors", "pytorch_adapter.bin")?;
     let layers = places(&weights, encoder.layers.len())?;
+    let size = size_of(&settings, &weights, &layers, encoder.hidden_size)?;
+    Ok(Bottleneck { activation, scale, size, layers, weights })
+}
+
+/// Numbers inside the bottleneck, which every layer must have alike.
+fn size_of(settings: &Fields, weights: &Weights, layers: &[Option<String>], hidden: usize) -> Result<usize> {
     let left_out = |layer: usize| match settings.get("leave_out") {
         Some(Value::Array(layers)) => layers.contains(&json!(layer)),
         _ => false,
@@ -175,7 +182,6 @@ fn bottleneck(reader: &mut Reader<'_>, config: &Fields, description: &Descriptio
         };
         let found = weights.shape(&format!("{place}adapter_down.0.weight")).and_then(|shape| shape.first().copied());
         let size = *size.get_or_insert(found.unwrap_or(0));
-        let hidden = encoder.hidden_size;
         for (part, shape) in [
             ("adapter_down.0.weight", vec![size, hidden]),
             ("adapter_down.0.bias", vec![size]),
@@ -189,10 +195,7 @@ fn bottleneck(reader: &mut Reader<'_>, config: &Fields, description: &Descriptio
             }
         }
     }
-    match size {
-        Some(size) => Ok(Bottleneck { activation, scale, size, layers, weights }),
-        None => Err(settings.bad("leave_out", "leaves out every layer")),
-    }
+    size.ok_or_else(|| settings.bad("leave_out", "leaves out every layer"))
 }
 
 /// Where each layer's tensors are. What is no part of an output's bottleneck is refused.

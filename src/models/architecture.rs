@@ -5,13 +5,13 @@
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::models::description::{
-    Activation, Architecture, Biases, Distance, Encoder, Family, LayerAttention, Norm, NormPlacement, PositionTable,
-    Qwen3, Rotary, SizeFields, Stretch,
-};
 use crate::models::fields::Fields;
 use crate::models::layout::{
     BERT, DISTILBERT, GTE, GTE_APART, JINA_BERT, Layout, MODERNBERT, MPNET, NOMIC_BERT, TRANSFORMERS_5,
+};
+use crate::models::network::{
+    Activation, Architecture, Biases, Distance, Encoder, Family, LayerAttention, Norm, NormPlacement, PositionTable,
+    Qwen3, Rotary, SizeFields, Stretch,
 };
 
 /// Reads the rest of a configuration.

@@ -103,6 +103,7 @@ impl Entry {
 pub(super) struct Manifest {
     file: File,
     path: PathBuf,
+    /// What was there when it was opened.
     entries: BTreeMap<String, Entry>,
     added: usize,
 }
@@ -151,9 +152,8 @@ impl Manifest {
     }
 
     /// Notes that a file of vectors is whole.
-    pub(super) fn add(&mut self, entry: Entry) -> Result<()> {
-        self.append(&entry)?;
-        self.entries.insert(entry.shard.clone(), entry);
+    pub(super) fn add(&mut self, entry: &Entry) -> Result<()> {
+        self.append(entry)?;
         self.added += 1;
         Ok(())
     }

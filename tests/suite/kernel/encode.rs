@@ -1,0 +1,326 @@
+//! What an encoder is made of: products with epilogues, attention, norms, pooling.
+
+use super::*;
+use half::bf16;
+use thematic::kernel::{Activation, Attention, Gather, LayerNorm, LinearWeights, Mask, Operand, Output, Precision};
+use thematic::kernel::{
+    DistanceBias, Rotary, Table, Workspace, attention, embed, layer_norm, layer_norm_to, linear, mean_pool, rotate,
+    scale_to_unit, sum_rows,
+};
+
+const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
+
+#[test]
+fn activations_are_within_a_millionth_of_their_definition() {
+    let x: Vec<f32> = (-1200..=1200).map(|at| at as f32 / 100.0).chain([-1e30, -1e-30, 0.0, 1e-40, 1e30]).collect();
+    for isa in Isa::available() {
+        check_activation(isa, Activation::Identity, &x, |x| x);
+        check_activation(isa, Activation::Relu, &x, |x| x.max(0.0));
+        check_activation(isa, Activation::Silu, &x, |x| x / (1.0 + (-x).exp()));
+        check_activation(isa, Activation::Gelu, &x, |x| x * normal_below(x));
+        check_activation(isa, Activation::GeluTanh, &x, |x| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+            0.5 * x * (1.0 + inner.tanh())
+        });
+    }
+}
+
+/// Through a layer of one input, one output and weight 1. Tolerance 1e-6, relative above 1.
+fn check_activation(isa: Isa, activation: Activation, x: &[f32], expected: impl Fn(f64) -> f64) {
+    let weights = LinearWeights::pack(isa, Precision::F32, &[1.0], 1, None);
+    let mut operand = Operand::new(Precision::F32);
+    operand.fill(isa, x, 1);
+    let mut out = vec![0.0; x.len()];
+    linear(&weights, &operand, activation, Output::Rows(&mut out), &mut Workspace::new());
+    for (&x, &found) in x.iter().zip(&out) {
+        let expected = expected(f64::from(x));
+        let case = format!("{activation:?} of {x}, {isa}");
+        assert_close(found, expected, 1e-6 * expected.abs().max(1.0), &case);
+    }
+}
+
+/// The normal distribution function by its Taylor series around 0, or an asymptotic expansion far from it.
+fn normal_below(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return if x > 0.0 { 1.0 } else { 0.0 };
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / (2.0 * f64::from(n));
+        sum += term / (2.0 * f64::from(n) + 1.0);
+    }
+    0.5 + sum / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(25))]
+
+    #[test]
+    fn linear_agrees_with_f64(
+        n_rows in 0usize..80, n_in in 1usize..100, n_out in 1usize..100, with_bias: bool, seed: u64,
+    ) {
+        let (input, weight) = (numbers(n_rows * n_in, seed), numbers(n_out * n_in, !seed));
+        let bias = with_bias.then(|| numbers(n_out, seed ^ 9));
+        for (isa, precision) in everywhere() {
+            let expected = exact_linear(precision, &input, &weight, n_in, bias.as_deref());
+            let weights = LinearWeights::pack(isa, precision, &weight, n_in, bias.as_deref());
+            let mut operand = Operand::new(precision);
+            operand.fill(isa, &input, n_in);
+            let mut workspace = Workspace::new();
+
+            let mut rows = vec![f32::NAN; n_rows * n_out];
+            linear(&weights, &operand, Activation::Relu, Output::Rows(&mut rows), &mut workspace);
+            let mut residual = vec![0.25; n_rows * n_out];
+            linear(&weights, &operand, Activation::Identity, Output::Residual(&mut residual), &mut workspace);
+            let (mut next, mut gated) = (Operand::new(precision), Operand::new(precision));
+            gated.fill(isa, &vec![-0.5; n_rows * n_out], n_out);
+            linear(&weights, &operand, Activation::Identity, Output::Operand(&mut next), &mut workspace);
+            linear(&weights, &operand, Activation::Relu, Output::Gate(&mut gated), &mut workspace);
+            let next: Vec<f32> = (0..n_rows).flat_map(|row| next.row(row)).collect();
+            let gated: Vec<f32> = (0..n_rows).flat_map(|row| gated.row(row)).collect();
+
+            // Sums of up to 100 products of numbers below 1.
+            let case = format!("{isa}, {precision:?}");
+            prop_assert_eq!(expected.len(), rows.len());
+            for (at, &expected) in expected.iter().enumerate() {
+                assert_close(rows[at], expected.max(0.0), 2e-5, &case);
+                assert_close(residual[at], expected + 0.25, 2e-5, &case);
+                let rounding = if precision == Precision::Bf16 { expected.abs() / 256.0 } else { 0.0 };
+                assert_close(next[at], expected, 2e-5 + rounding, &case);
+                assert_close(gated[at], -0.5 * expected.max(0.0), 2e-5 + rounding, &case);
+            }
+        }
+    }
+
+    #[test]
+    fn attention_agrees_with_f64(
+        lengths in prop::collection::vec(0usize..70, 0..4), n_heads in 1usize..4, head_dim in 1usize..70,
+        reach in prop::option::of(0usize..40), biased: bool, seed: u64,
+    ) {
+        let mask = reach.map_or(Mask::Full, Mask::Window);
+        let bias = biased.then(|| DistanceBias::new(n_heads, 70, distance_bias));
+        let settings = Attention { n_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), mask, bias: bias.as_ref() };
+        let width = 3 * n_heads * head_dim;
+        let rows = numbers(lengths.iter().sum::<usize>() * width, seed);
+        let rows: Vec<f32> = rows.iter().map(|number| 3.0 * number).collect();
+        for (isa, precision) in everywhere() {
+            let (found, expected) = both_attentions(isa, precision, &settings, &rows, &lengths);
+            // In bf16 the weights, up to 1, and the result, up to 3, are rounded to 1 in 256.
+            let tolerance = if precision == Precision::Bf16 { 0.03 } else { 1e-5 };
+            for (&found, expected) in found.iter().zip(expected) {
+                assert_close(found, expected, tolerance, &format!("{isa}, {precision:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_keeps_its_bits_whatever_is_packed_beside_it() {
+    let settings = Attention { n_heads: 2, head_dim: 32, scale: 0.2, mask: Mask::Full, bias: None };
+    for (isa, precision) in everywhere() {
+        let sequence = numbers(45 * 192, 5);
+        let (alone, _) = both_attentions(isa, precision, &settings, &sequence, &[45]);
+        let packed = [numbers(7 * 192, 6), sequence, numbers(90 * 192, 7)].concat();
+        let (together, _) = both_attentions(isa, precision, &settings, &packed, &[7, 45, 90]);
+        assert_eq!(&together[7 * 64..(7 + 45) * 64], alone, "{isa}, {precision:?}");
+
+        let weights = LinearWeights::pack(isa, precision, &numbers(50 * 192, 8), 192, None);
+        let of = |rows: &[f32]| {
+            let (mut operand, mut out) = (Operand::new(precision), vec![0.0; rows.len() / 192 * 50]);
+            operand.fill(isa, rows, 192);
+            linear(&weights, &operand, Activation::Gelu, Output::Rows(&mut out), &mut Workspace::new());
+            out
+        };
+        assert_eq!(of(&packed)[7 * 50..8 * 50], of(&packed[7 * 192..8 * 192]), "{isa}, {precision:?}");
+    }
+}
+
+#[test]
+fn rows_are_embedded_normalised_and_pooled() {
+    for isa in Isa::available() {
+        for dim in [1, 3, 4, 15, 16, 17, 33, 100] {
+            let (words, positions) = (numbers(9 * dim, 1), numbers(5 * dim, 2));
+            let tables = [
+                Gather { table: &words, indices: &[8, 0, 3, 3, 1] },
+                Gather { table: &positions, indices: &[0, 1, 2, 3, 4] },
+            ];
+            let mut rows = vec![f32::NAN; 5 * dim];
+            embed(isa, &tables, dim, &mut rows);
+            assert_eq!(rows[2 * dim + dim - 1], words[4 * dim - 1] + positions[3 * dim - 1], "{isa}, {dim}");
+            check_layer_norm(isa, rows.clone(), dim);
+            check_pool(isa, &rows, dim);
+        }
+    }
+}
+
+#[test]
+fn sums_of_rows_have_the_same_bits_in_every_set() {
+    for dim in [1, 7, 8, 15, 16, 17, 31, 33, 256] {
+        let floats = numbers(9 * dim, 1);
+        let bytes: Vec<i8> = (0..9 * dim).map(|at| (at * 37 % 256) as u8 as i8).collect();
+        let picks = [(8, 0.3), (0, -1.7), (3, 1e-3), (3, 5.0), (1, 0.0)];
+        let by_hand = |value: &dyn Fn(usize) -> f32| -> Vec<f32> {
+            let column = |at: usize| picks.iter().fold(0.0, |sum, &(row, by)| sum + value(row * dim + at) * by);
+            (0..dim).map(column).collect()
+        };
+        for isa in Isa::available() {
+            let mut sum = vec![f32::NAN; dim];
+            sum_rows(isa, Table::F32(&floats), &picks, &mut sum);
+            assert_eq!(sum, by_hand(&|at| floats[at]), "{isa}, {dim}");
+            sum_rows(isa, Table::I8(&bytes), &picks, &mut sum);
+            assert_eq!(sum, by_hand(&|at| f32::from(bytes[at])), "{isa}, {dim}");
+            sum_rows(isa, Table::I8(&bytes), &[], &mut sum);
+            assert_eq!(sum, vec![0.0; dim], "{isa}, {dim}");
+        }
+    }
+}
+
+fn check_layer_norm(isa: Isa, mut rows: Vec<f32>, dim: usize) {
+    let (scale, shift) = (numbers(dim, 3), numbers(dim, 4));
+    let norm = LayerNorm { scale: &scale, shift: &shift, epsilon: 1e-5 };
+    let before = rows.clone();
+    let mut operand = Operand::new(Precision::F32);
+    layer_norm(isa, &norm, &mut rows, Some(&mut operand));
+    for (row, (before, after)) in before.chunks(dim).zip(rows.chunks(dim)).enumerate() {
+        let mean = before.iter().map(|&x| f64::from(x)).sum::<f64>() / dim as f64;
+        let variance = before.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / dim as f64;
+        for (at, &found) in after.iter().enumerate() {
+            let normal = (f64::from(before[at]) - mean) / (variance + 1e-5).sqrt();
+            let expected = normal * f64::from(scale[at]) + f64::from(shift[at]);
+            assert_close(found, expected, 5e-6, &format!("{isa}, {dim}"));
+        }
+        assert_eq!(operand.row(row), after);
+    }
+    let mut aside = Operand::new(Precision::F32);
+    layer_norm_to(isa, &norm, &before, &mut aside, &mut Workspace::new());
+    let aside: Vec<f32> = (0..aside.n_rows()).flat_map(|row| aside.row(row)).collect();
+    assert_eq!(aside, rows, "{isa}, {dim}");
+}
+
+fn check_pool(isa: Isa, rows: &[f32], dim: usize) {
+    let mut pooled = vec![f32::NAN; 3 * dim];
+    mean_pool(isa, rows, dim, &[0, 2, 2, 5], &mut pooled);
+    assert_close(pooled[dim - 1], f64::from(rows[dim - 1] + rows[2 * dim - 1]) / 2.0, 1e-6, &format!("{isa}"));
+    assert_eq!(pooled[dim..2 * dim], vec![0.0; dim], "an empty sequence");
+    scale_to_unit(isa, &mut pooled, dim);
+    assert_close(exact_dot(&pooled[..dim], &pooled[..dim]) as f32, 1.0, 1e-6, &format!("{isa}, {dim}"));
+    assert_eq!(pooled[dim], 0.0);
+}
+
+fn everywhere() -> impl Iterator<Item = (Isa, Precision)> {
+    Isa::available().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision)))
+}
+
+fn rounded(precision: Precision, numbers: &[f32]) -> Vec<f32> {
+    match precision {
+        Precision::F32 => numbers.to_vec(),
+        Precision::Bf16 => numbers.iter().map(|&number| bf16::from_f32(number).to_f32()).collect(),
+    }
+}
+
+fn exact_linear(precision: Precision, input: &[f32], weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Vec<f64> {
+    let (input, weight) = (rounded(precision, input), rounded(precision, weight));
+    let row = |row: &[f32]| {
+        let products = weight.chunks(n_in).enumerate();
+        products.map(|(at, weight)| exact_dot(row, weight) + bias.map_or(0.0, |b| f64::from(b[at]))).collect()
+    };
+    input.chunks(n_in).flat_map(|numbers| -> Vec<f64> { row(numbers) }).collect()
+}
+
+fn both_attentions(
+    isa: Isa,
+    precision: Precision,
+    settings: &Attention<'_>,
+    rows: &[f32],
+    lengths: &[usize],
+) -> (Vec<f32>, Vec<f64>) {
+    let width = settings.n_heads * settings.head_dim;
+    let mut offsets = vec![0];
+    offsets.extend(lengths.iter().scan(0, |end, len| {
+        *end += len;
+        Some(*end)
+    }));
+    let (mut qkv, mut context) = (Operand::new(precision), Operand::new(precision));
+    qkv.fill(isa, rows, 3 * width);
+    attention(isa, settings, &qkv, &offsets, &mut context, &mut Workspace::new());
+    let rows = rounded(precision, rows);
+    let expected =
+        offsets.windows(2).flat_map(|pair| exact_attention(settings, &rows[pair[0] * 3 * width..pair[1] * 3 * width]));
+    ((0..context.n_rows()).flat_map(|row| context.row(row)).collect(), expected.collect())
+}
+
+/// Different for each head, and for both sides.
+fn distance_bias(head: usize, distance: isize) -> f32 {
+    -0.1 * (head + 1) as f32 * distance.unsigned_abs() as f32 + if distance > 0 { 0.3 } else { 0.0 }
+}
+
+#[test]
+fn queries_and_keys_are_turned_and_values_stay() {
+    for (isa, precision) in everywhere() {
+        for (n_heads, head_dim, half) in [(1, 2, 1), (3, 7, 3), (2, 16, 4), (4, 64, 32), (2, 80, 40)] {
+            check_rotation(isa, precision, n_heads, head_dim, half);
+        }
+    }
+}
+
+fn check_rotation(isa: Isa, precision: Precision, n_heads: usize, head_dim: usize, half: usize) {
+    let (width, lengths) = (n_heads * head_dim, [0usize, 3, 0, 37, 1]);
+    let rows = rounded(precision, &numbers(41 * 3 * width, 11));
+    let frequencies: Vec<f32> = (0..half).map(|pair| 1.0 / (pair + 1) as f32).collect();
+    let mut qkv = Operand::new(precision);
+    qkv.fill(isa, &rows, 3 * width);
+    let rotary = Rotary::new(37, &frequencies);
+    rotate(isa, &rotary, (n_heads, head_dim), &[0, 0, 3, 3, 40, 41], &mut qkv, &mut Workspace::new());
+    let places = lengths.iter().flat_map(|&length| 0..length);
+    for (row, (place, before)) in places.zip(rows.chunks(3 * width)).enumerate() {
+        let after = qkv.row(row);
+        for (at, &found) in after.iter().enumerate() {
+            let (head, within) = (at / head_dim * head_dim, at % head_dim);
+            let angle = |pair: usize| f64::from(place as f32 * frequencies[pair]);
+            let expected = match within {
+                _ if at >= 2 * width || within >= 2 * half => f64::from(before[at]),
+                first if first < half => {
+                    let (x, y) = (f64::from(before[head + first]), f64::from(before[head + first + half]));
+                    x * angle(first).cos() - y * angle(first).sin()
+                }
+                second => {
+                    let (x, y) = (f64::from(before[head + second - half]), f64::from(before[head + second]));
+                    x * angle(second - half).sin() + y * angle(second - half).cos()
+                }
+            };
+            let tolerance = if precision == Precision::Bf16 { 0.01 } else { 2e-6 };
+            assert_close(found, expected, tolerance, &format!("{isa}, {precision:?}, {head_dim}, {at}"));
+        }
+    }
+}
+
+/// The context of one sequence.
+fn exact_attention(settings: &Attention<'_>, rows: &[f32]) -> Vec<f64> {
+    let (dim, width) = (settings.head_dim, settings.n_heads * settings.head_dim);
+    let len = rows.len() / (3 * width);
+    let part = |token: usize, part: usize, head: usize| &rows[(token * 3 + part) * width + head * dim..][..dim];
+    let mut out = Vec::new();
+    for query in 0..len {
+        for head in 0..settings.n_heads {
+            let seen = (0..len).filter(|&key| match settings.mask {
+                Mask::Full => true,
+                Mask::Window(reach) => key.abs_diff(query) <= reach,
+            });
+            let weights: Vec<(usize, f64)> = seen
+                .map(|key| {
+                    let score = exact_dot(part(query, 0, head), part(key, 1, head)) * f64::from(settings.scale);
+                    let distance = key.cast_signed() - query.cast_signed();
+                    (key, score + settings.bias.map_or(0.0, |_| f64::from(distance_bias(head, distance))))
+                })
+                .collect();
+            let largest = weights.iter().map(|weight| weight.1).fold(f64::MIN, f64::max);
+            let sum: f64 = weights.iter().map(|weight| (weight.1 - largest).exp()).sum();
+            out.extend((0..dim).map(|at| {
+                let weigh =
+                    |&(key, score): &(usize, f64)| (score - largest).exp() / sum * f64::from(part(key, 2, head)[at]);
+                weights.iter().map(weigh).sum::<f64>()
+            }));
+        }
+    }
+    out
+}
