@@ -12,9 +12,9 @@ import argparse
 import numpy as np
 import torch
 
-from common import Papers, save, unit
+from common import Papers, ridge, save, unit
 from sharpen import rotation, sharpening
-from student import empty
+from student import empty, set_head
 from target import corpus_vectors
 from teacher import pooled
 
@@ -39,14 +39,6 @@ def mean_student(paths):
     return student.eval()
 
 
-def ridge(x, y, weight, strength):
-    """Weights (inputs, outputs) and bias of weighted least squares."""
-    x = np.concatenate([x, np.ones((len(x), 1))], 1).astype("f8")
-    gram = x.T @ (x * weight[:, None])
-    solved = np.linalg.solve(gram + strength * gram.diagonal().mean() * np.eye(len(gram)), x.T @ (y * weight[:, None]))
-    return solved[:-1], solved[-1]
-
-
 def main():
     args = arguments()
     papers, student = Papers(args.work), mean_student(args.students)
@@ -59,9 +51,7 @@ def main():
              for part, limit in ((papers.full, args.limit), (papers.title, 64))]
     weight = np.concatenate([np.ones(args.papers), np.full(args.papers, args.titles)])
     map_, bias = ridge(np.concatenate(given).astype("f4"), np.concatenate([wanted(full), wanted(title)]), weight, args.strength)
-    with torch.no_grad():
-        student.head.weight.copy_(torch.from_numpy(map_.T))
-        student.head.bias.copy_(torch.from_numpy(bias))
+    set_head(student, map_, bias)
     save(args.out, student=student.state_dict(), args=vars(args))
 
 

@@ -23,7 +23,7 @@ from torch import distributed, nn
 
 import suite
 from bert import Bert, from_transformers, mean
-from common import Papers, framed, padded, pick_device, save
+from common import Papers, framed, padded, pick_device, ridge, save
 from narrow import cut
 from static import contrast, label_loss, wanted_labels
 
@@ -89,6 +89,12 @@ def encoder(student, device, limit=256, budget=2048):
     return encode
 
 
+def set_head(student, weight, bias):
+    with torch.no_grad():
+        student.head.weight.copy_(torch.from_numpy(weight.T))
+        student.head.bias.copy_(torch.from_numpy(bias))
+
+
 def ridge_head(student, papers, target, device, count=2000, strength=1e-3):
     """Least squares from the pooled states to the target: the head starts where the lower layers already lead."""
     with torch.inference_mode():
@@ -97,13 +103,7 @@ def ridge_head(student, papers, target, device, count=2000, strength=1e-3):
         for at in range(0, count, 64):
             with torch.autocast(device, torch.bfloat16):
                 pooled.append(student.bert(*padded(rows[at:at + 64], device)).float().cpu())
-    x = torch.cat([torch.cat(pooled), torch.ones(count, 1)], 1).double()
-    y = torch.from_numpy(target["full"][:count].astype("f8"))
-    gram = x.T @ x
-    solved = torch.linalg.solve(gram + strength * gram.diagonal().mean() * torch.eye(len(gram)), x.T @ y)
-    with torch.no_grad():
-        student.head.weight.copy_(solved[:-1].T)
-        student.head.bias.copy_(solved[-1])
+    set_head(student, *ridge(torch.cat(pooled).numpy(), target["full"][:count], np.ones(count), strength))
 
 
 class States:
@@ -190,6 +190,30 @@ def empty(stored):
     return Student(bert, stored["head.weight"].shape[0])
 
 
+def picked(total, first_paper, args):
+    """Which rows of the target a batch has: a stretch of the epoch's order."""
+    epoch = np.random.default_rng([args.seed, 10**6 + first_paper // total]).permutation(total)
+    at = first_paper % total
+    return epoch[np.arange(at, at + args.batch) % total]
+
+
+def loss_of(student, papers, target, pick, states, proxies, args, device):
+    """The loss of a batch, as the head of this file says."""
+    numbers, widths = target["numbers"][pick], [target["full"].shape[1], *args.nested]
+    full, last = student.with_states(*padded([framed(papers.full(n), args.limit) for n in numbers], device), device)
+    title = student(*padded([framed(papers.title(n), 48) for n in numbers], device), device)
+    y_full, y_title = (torch.from_numpy(target[k][pick].astype("f4")).to(device) for k in ("full", "title"))
+    loss = distance(full, y_full, widths, args.matrix) + 0.5 * distance(title, y_title, widths, args.matrix)
+    if states:
+        wanted = states.of(numbers).to(device)
+        loss = loss + args.states * (last.float() - wanted).square().mean() / wanted.square().mean()
+    if args.contrast:
+        loss = loss + args.contrast * contrast(title, full, 20.0)
+    if args.labels:
+        loss = loss + args.labels * label_loss(full, proxies, wanted_labels(papers, numbers, device), 10.0)
+    return loss
+
+
 def main():
     args = arguments()
     device = pick_device(args.device)
@@ -218,34 +242,19 @@ def main():
         print(f"goes on from step {first}")
     elif not args.initial:
         ridge_head(student, papers, target, device)
-    widths = [width, *args.nested]
 
     def score(step):
         ids, coded = suite.development_texts(args.eval, os.path.join(args.teacher, "tokenizer.json"))
         vectors = encoder(student.eval(), device)(coded)
-        for w in widths:
+        for w in (width, *args.nested):
             print(f"step {step} width {w}", suite.table(suite.development(args.eval, ids, vectors[:, :w].copy())), flush=True)
         student.train()
 
     start, seen = time.time(), []
     for step in range(first, args.steps):
         # The order depends on the step alone, so a resumed run sees what an undisturbed one would.
-        total, first_paper = len(target["numbers"]), (step * ranks + rank) * args.batch
-        epoch = np.random.default_rng([args.seed, 10**6 + first_paper // total]).permutation(total)
-        at = first_paper % total
-        pick = epoch[np.arange(at, at + args.batch) % total]
-        numbers = target["numbers"][pick]
-        full, last = student.with_states(*padded([framed(papers.full(n), args.limit) for n in numbers], device), device)
-        title = student(*padded([framed(papers.title(n), 48) for n in numbers], device), device)
-        y_full, y_title = (torch.from_numpy(target[k][pick].astype("f4")).to(device) for k in ("full", "title"))
-        loss = distance(full, y_full, widths, args.matrix) + 0.5 * distance(title, y_title, widths, args.matrix)
-        if states:
-            wanted = states.of(numbers).to(device)
-            loss = loss + args.states * (last.float() - wanted).square().mean() / wanted.square().mean()
-        if args.contrast:
-            loss = loss + args.contrast * contrast(title, full, 20.0)
-        if args.labels:
-            loss = loss + args.labels * label_loss(full, proxies, wanted_labels(papers, numbers, device), 10.0)
+        pick = picked(len(target["numbers"]), (step * ranks + rank) * args.batch, args)
+        loss = loss_of(student, papers, target, pick, states, proxies, args, device)
         for group, peak in zip(optimiser.param_groups, peaks):
             group["lr"] = peak * max(1e-3, min(1, (step + 1) / args.warm, (args.steps - step) / args.decay))
         optimiser.zero_grad(set_to_none=True)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the vectors that the student is to learn: three views of a paper, bent by labels, ordered by variance.
+"""Makes the vectors that the student is to learn: the teacher's, bent by labels, ordered by variance.
 
-  target.py --work WORK --eval ../shared/eval --tokenizer tokenizer.json --static WORK/static.pt --out WORK/target.npz
+  target.py --work WORK --eval ../shared/eval --tokenizer tokenizer.json --out WORK/target.npz
 
-The views are the teacher's vector, the static model's and a lexical one (TF-IDF over tokens, truncated SVD); --mix says
-what each counts in the cosine. A linear map found from labels bends the whole (--shrink, 0 leaves it out), the
+Beside the teacher's vector a paper has two more views, the static model's vector (--static) and a lexical one (TF-IDF over
+tokens, truncated SVD); --mix says what each counts in the cosine. A linear map found from labels bends the whole (--shrink, 0 leaves it out), the
 probabilities of the labels' prototypes are put beside it (--posterior), and it is rotated by its principal axes, so that a
 prefix of the vector is its best summary. Works on stored vectors alone: a trial costs a minute, and its score bounds what
 a student can reach.
@@ -30,10 +30,10 @@ def arguments():
     p.add_argument("--eval", required=True)
     p.add_argument("--tokenizer", required=True)
     p.add_argument("--out", default="")
-    p.add_argument("--static", required=True)
-    p.add_argument("--mix", type=float, nargs=3, default=[0.6, 0.2, 0.2], help="teacher, static, lexical")
+    p.add_argument("--static", default="", help="of static.py, where --mix counts it")
+    p.add_argument("--mix", type=float, nargs=3, default=[1.0, 0.0, 0.0], help="teacher, static, lexical")
     p.add_argument("--shrink", type=float, default=1.0, help="0: labels change nothing; else see sharpening()")
-    p.add_argument("--posterior", type=float, nargs=2, default=[0.2, 15.0], help="share of the cosine, and sharpness")
+    p.add_argument("--posterior", type=float, nargs=2, default=[0.0, 20.0], help="share of the cosine, and sharpness")
     p.add_argument("--rank", type=int, default=256, help="of the lexical view")
     p.add_argument("--width", type=int, default=384)
     p.add_argument("--nested", type=int, nargs="*", default=[])
@@ -85,7 +85,7 @@ def mixed(views, shares):
     """Vectors whose cosine is the weighted mean of the views' cosines."""
     # float(): a numpy scalar would turn the whole matrix into float64.
     return np.concatenate([float(np.sqrt(share / sum(shares))) * unit(view.astype("f4"))
-                           for view, share in zip(views, shares) if share], 1)
+                           for view, share in zip(views, shares)], 1)
 
 
 def main():
@@ -93,10 +93,17 @@ def main():
     papers = Papers(args.work)
     numbers, teacher_full, teacher_title = corpus_vectors(args.work)
     full, title = [papers.full(n) for n in numbers], [papers.title(n) for n in numbers]
-    weight, fit = torch.load(args.static)["weight"].numpy(), lexical_fit(full, args.rank)
+    views = [lambda teacher, rows: teacher] if args.mix[0] else []
+    if args.mix[1]:
+        weight = torch.load(args.static)["weight"].numpy()
+        views.append(lambda teacher, rows: static_view(weight, rows))
+    if args.mix[2]:
+        fit = lexical_fit(full, args.rank)
+        views.append(lambda teacher, rows: lexical_view(fit, rows))
+    shares = [share for share in args.mix if share]
 
     def joined(teacher, rows):
-        return mixed((teacher, static_view(weight, rows), lexical_view(fit, rows)), args.mix)
+        return mixed([view(teacher, rows) for view in views], shares)
 
     x = joined(teacher_full, full)
     bend = sharpening(papers, numbers, x, args.shrink) if args.shrink else np.eye(x.shape[1], dtype="f4")
