@@ -10,6 +10,9 @@
 
 mod support;
 
+use std::hint::black_box;
+
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use support::{numbers, sets};
@@ -22,6 +25,8 @@ use thematic::kernel::{
 const DIM: usize = 384;
 /// Tokens that a thread carries through the network together.
 const TOKENS: usize = 440;
+/// Tokens of short texts; the last one is a query of some words.
+const SHORT: [usize; 3] = [1, 5, 12];
 
 fn main() {
     divan::main();
@@ -90,36 +95,51 @@ mod linear {
 
     #[divan::bench(args = sets())]
     fn query_key_value_half(bencher: Bencher<'_, '_>, isa: Isa) {
-        layer(Precision::Bf16, DIM, 3 * DIM).bench(bencher, isa, Task::Next);
+        layer(Precision::Bf16, TOKENS, DIM, 3 * DIM).bench(bencher, isa, Task::Next);
     }
 
     #[divan::bench(args = sets())]
     fn up_half(bencher: Bencher<'_, '_>, isa: Isa) {
-        layer(Precision::Bf16, DIM, 4 * DIM).bench(bencher, isa, Task::GeluNext);
+        layer(Precision::Bf16, TOKENS, DIM, 4 * DIM).bench(bencher, isa, Task::GeluNext);
     }
 
     #[divan::bench(args = sets())]
     fn down_half(bencher: Bencher<'_, '_>, isa: Isa) {
-        layer(Precision::Bf16, 4 * DIM, DIM).bench(bencher, isa, Task::Residual);
+        layer(Precision::Bf16, TOKENS, 4 * DIM, DIM).bench(bencher, isa, Task::Residual);
     }
 
     #[divan::bench(args = sets())]
     fn query_key_value_single(bencher: Bencher<'_, '_>, isa: Isa) {
-        layer(Precision::F32, DIM, 3 * DIM).bench(bencher, isa, Task::Next);
+        layer(Precision::F32, TOKENS, DIM, 3 * DIM).bench(bencher, isa, Task::Next);
     }
 
     #[divan::bench(args = sets())]
     fn up_single(bencher: Bencher<'_, '_>, isa: Isa) {
-        layer(Precision::F32, DIM, 4 * DIM).bench(bencher, isa, Task::GeluNext);
+        layer(Precision::F32, TOKENS, DIM, 4 * DIM).bench(bencher, isa, Task::GeluNext);
     }
 
     #[divan::bench(args = sets())]
     fn down_single(bencher: Bencher<'_, '_>, isa: Isa) {
-        layer(Precision::F32, 4 * DIM, DIM).bench(bencher, isa, Task::Residual);
+        layer(Precision::F32, TOKENS, 4 * DIM, DIM).bench(bencher, isa, Task::Residual);
     }
 
-    fn layer(precision: Precision, n_in: usize, n_out: usize) -> Layer {
-        Layer { precision, n_rows: TOKENS, n_in, n_out }
+    #[divan::bench(args = sets(), consts = SHORT)]
+    fn query_key_value_of_a_short_text_half<const ROWS: usize>(bencher: Bencher<'_, '_>, isa: Isa) {
+        layer(Precision::Bf16, ROWS, DIM, 3 * DIM).bench(bencher, isa, Task::Next);
+    }
+
+    #[divan::bench(args = sets(), consts = SHORT)]
+    fn query_key_value_of_a_short_text_single<const ROWS: usize>(bencher: Bencher<'_, '_>, isa: Isa) {
+        layer(Precision::F32, ROWS, DIM, 3 * DIM).bench(bencher, isa, Task::Next);
+    }
+
+    #[divan::bench(args = sets())]
+    fn up_of_a_short_text_half(bencher: Bencher<'_, '_>, isa: Isa) {
+        layer(Precision::Bf16, SHORT[2], DIM, 4 * DIM).bench(bencher, isa, Task::GeluNext);
+    }
+
+    fn layer(precision: Precision, n_rows: usize, n_in: usize, n_out: usize) -> Layer {
+        Layer { precision, n_rows, n_in, n_out }
     }
 }
 
@@ -129,33 +149,64 @@ mod between_products {
 
     #[divan::bench(args = sets())]
     fn attention_half(bencher: Bencher<'_, '_>, isa: Isa) {
-        attention(bencher, isa, Precision::Bf16);
+        attention(bencher, isa, Precision::Bf16, &[0, TOKENS / 2, TOKENS]);
     }
 
     #[divan::bench(args = sets())]
     fn attention_single(bencher: Bencher<'_, '_>, isa: Isa) {
-        attention(bencher, isa, Precision::F32);
+        attention(bencher, isa, Precision::F32, &[0, TOKENS / 2, TOKENS]);
     }
 
-    fn attention(bencher: Bencher<'_, '_>, isa: Isa, precision: Precision) {
+    #[divan::bench(args = sets())]
+    fn attention_of_a_short_text_half(bencher: Bencher<'_, '_>, isa: Isa) {
+        attention(bencher, isa, Precision::Bf16, &[0, SHORT[2]]);
+    }
+
+    #[divan::bench(args = sets())]
+    fn attention_of_a_short_text_single(bencher: Bencher<'_, '_>, isa: Isa) {
+        attention(bencher, isa, Precision::F32, &[0, SHORT[2]]);
+    }
+
+    fn attention(bencher: Bencher<'_, '_>, isa: Isa, precision: Precision, offsets: &[usize]) {
         let settings = Attention { n_heads: 12, head_dim: 32, scale: 1.0 / 32f32.sqrt(), mask: Mask::Full, bias: None };
         let (mut qkv, mut context) = (Operand::new(precision), Operand::new(precision));
-        qkv.fill(isa, &numbers(TOKENS * 3 * DIM), 3 * DIM);
+        qkv.fill(isa, &numbers(offsets[offsets.len() - 1] * 3 * DIM), 3 * DIM);
         let mut workspace = Workspace::new();
-        let offsets = [0, TOKENS / 2, TOKENS];
-        bencher.counter(ItemsCount::new(4 * TOKENS * TOKENS / 2 * DIM)).bench_local(|| {
-            kernel::attention(isa, &settings, &qkv, &offsets, &mut context, &mut workspace);
+        let pairs: usize = offsets.windows(2).map(|ends| (ends[1] - ends[0]).pow(2)).sum();
+        bencher.counter(ItemsCount::new(4 * pairs * DIM)).bench_local(|| {
+            kernel::attention(isa, &settings, &qkv, offsets, &mut context, &mut workspace);
         });
+    }
+
+    /// What it costs that a layer is an operation of Candle: one that does nothing, on the rows of a short text.
+    #[divan::bench]
+    fn operation_of_candle(bencher: Bencher<'_, '_>) {
+        let memory = Tensor::zeros((TOKENS, DIM), DType::F32, &Device::Cpu).expect("memory");
+        let rows = memory.narrow(0, 0, SHORT[2]).expect("fewer rows");
+        bencher.bench_local(|| rows.inplace_op1(&Nothing).expect("nothing to fail"));
+    }
+
+    struct Nothing;
+
+    impl InplaceOp1 for Nothing {
+        fn name(&self) -> &'static str {
+            "nothing"
+        }
+
+        fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+            black_box((rows, layout));
+            Ok(())
+        }
     }
 
     #[divan::bench(args = sets())]
     fn layer_norm(bencher: Bencher<'_, '_>, isa: Isa) {
         let (scale, shift, mut rows) = (vec![1.0; DIM], vec![0.0; DIM], numbers(TOKENS * DIM));
         let norm = LayerNorm { scale: &scale, shift: &shift, epsilon: 1e-12 };
-        let mut operand = Operand::new(Precision::Bf16);
+        let (mut operand, mut workspace) = (Operand::new(Precision::Bf16), Workspace::new());
         bencher
             .counter(BytesCount::of_slice(&rows))
-            .bench_local(|| kernel::layer_norm(isa, &norm, &mut rows, Some(&mut operand)));
+            .bench_local(|| kernel::layer_norm(isa, &norm, &mut rows, Some(&mut operand), &mut workspace));
     }
 }
 

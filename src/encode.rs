@@ -28,7 +28,7 @@ use std::thread;
 use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{self, Isa};
+use crate::kernel::{self, Isa, Team};
 use crate::models::{Architecture, Body, ModelFolder, Pooling, Prompts};
 use crate::progress::Silent;
 use crate::vectors::{Vectors, normalise};
@@ -180,12 +180,15 @@ impl Encoder {
         let dimensions = dimensions(model, options)?;
         let tokenizer = TextTokenizer::load(model, max_length)?;
         let isa = options.isa.unwrap_or_else(Isa::best);
+        let threads = options.threads.map_or_else(available_threads, NonZeroUsize::get);
         let engine: Box<dyn Engine> = match &description.body {
             Body::Static(table) => {
                 only_f32(options.precision)?;
                 Box::new(table::Table::load(model, table, isa)?)
             }
-            Body::Transformer { architecture, pooling } => transformer(model, architecture, pooling, options, isa)?,
+            Body::Transformer { architecture, pooling } => {
+                transformer(model, architecture, pooling, options, isa, threads)?
+            }
         };
         let document = prompt(model, &tokenizer, options.prompt.as_ref(), &["document", "passage", "corpus"])?;
         let query = prompt(model, &tokenizer, options.query_prompt.as_ref(), &["query"])?;
@@ -202,7 +205,7 @@ impl Encoder {
             },
             head: Head::load(&description.head)?,
             width: description.body.width(),
-            threads: options.threads.map_or_else(available_threads, NonZeroUsize::get),
+            threads,
             batch_tokens: options.batch_tokens.map_or(habits.batch_tokens, NonZeroUsize::get),
             tokenizer,
             engine,
@@ -240,6 +243,7 @@ impl Encoder {
     }
 
     fn encode_at_once<T: AsRef<str>>(&self, texts: &[T], kind: Kind) -> Result<Encoded> {
+        let _present = self.engine.team().map(Team::enter);
         let tokenised: Vec<Tokenised> =
             texts.iter().map(|text| self.tokenise(text.as_ref(), kind)).collect::<Result<_>>()?;
         let mut data = vec![0.0; texts.len() * self.identity.dimensions];
@@ -298,11 +302,12 @@ fn transformer(
     pooling: &Pooling,
     options: &Options,
     isa: Isa,
+    threads: usize,
 ) -> Result<Box<dyn Engine>> {
     match (architecture, options.engine) {
         (Architecture::Encoder(encoder), EngineChoice::Auto | EngineChoice::Packed) => {
             let precision = kernel_precision(options.precision, isa);
-            Ok(Box::new(packed::Packed::load(model, encoder, pooling, isa, precision)?))
+            Ok(Box::new(packed::Packed::load(model, encoder, pooling, isa, precision, threads)?))
         }
         (Architecture::Qwen3(_), EngineChoice::Packed) => {
             let problem = Problem::new("`--engine packed`", "the packed engine computes encoders, and qwen3 is none");

@@ -1,9 +1,9 @@
 //! Products, activations, attention and selections, per instruction set: the only unsafe arithmetic.
 //!
 //! A kernel is written once over the vector vocabulary of `simd` and compiled for every [`Isa`]; plain Rust is the
-//! specification and the others differ from it by rounding only. Everything here runs on the calling thread: callers
-//! split the rows. For one instruction set, what is computed for a row does not depend on the other rows of the call,
-//! bit for bit. Numbers are expected to be finite; a NaN makes results unspecified, never unsafe. A slice of the wrong
+//! specification and the others differ from it by rounding only. Everything here runs on the calling thread, and those
+//! kernels that take a [`Workspace`] on the helpers of its [`Team`] too. For one instruction set, what is computed for a
+//! row depends neither on the other rows of the call nor on who helps, bit for bit. Numbers are expected to be finite; a NaN makes results unspecified, never unsafe. A slice of the wrong
 //! length is a programming error and panics.
 
 mod attention;
@@ -14,10 +14,12 @@ mod isa;
 mod linear;
 mod nearest;
 mod operand;
+mod places;
 mod product;
 mod rows;
 mod simd;
 mod square;
+mod team;
 #[cfg_attr(not(target_arch = "x86_64"), path = "kernel/no_tiles.rs")]
 mod tiles;
 mod top_k;
@@ -32,5 +34,6 @@ pub use nearest::{Nearest, nearest};
 pub use operand::{Operand, Precision};
 pub use product::{PackedMatrix, scores};
 pub use rows::{Gather, LayerNorm, Table, embed, layer_norm, layer_norm_to, mean_pool, scale_to_unit, sum_rows};
+pub use team::{Leading, Presence, Team};
 pub use top_k::{Hit, TopK, scan_many};
 pub use workspace::Workspace;

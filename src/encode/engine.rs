@@ -5,6 +5,7 @@
 
 use crate::encode::tokens::PackedTokens;
 use crate::error::Result;
+use crate::kernel::Team;
 
 /// Computes a row per text.
 pub(super) trait Engine: Send + Sync {
@@ -21,6 +22,12 @@ pub(super) trait Engine: Send + Sync {
 
     /// What suits it.
     fn habits(&self) -> Habits;
+
+    /// The threads that share a batch where there are fewer batches than threads; `None` where each thread keeps to its
+    /// own. Who calls [`Self::rows`] several times says so by [`Team::enter`].
+    fn team(&self) -> Option<&Team> {
+        None
+    }
 }
 
 /// What suits an engine.

@@ -2,7 +2,7 @@
 //!
 //! Sequences lie end to end; products see all their tokens as one matrix, attention sees each sequence alone, so a
 //! text's vector does not depend on its batch, bit for bit. Weights are packed once for the instruction set of the
-//! machine and shared; each thread carries whole batches through with a memory of its own.
+//! machine and shared; each thread carries whole batches through with a memory of its own, helped by those that have none.
 
 mod operations;
 
@@ -15,7 +15,7 @@ use crate::encode::pooling::pool;
 use crate::encode::tensors::{self, EncoderTensors};
 use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{self, DistanceBias, Isa, LayerNorm, LinearWeights, Mask, Operand, Workspace};
+use crate::kernel::{self, DistanceBias, Isa, LayerNorm, LinearWeights, Mask, Operand, Team, Workspace};
 use crate::models::{
     self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, Pooling, PositionTable, Rotary,
 };
@@ -46,6 +46,7 @@ pub(super) struct Packed {
     layers: Vec<Layer>,
     final_norm: Option<Norm>,
     pooling: Pooling,
+    team: Team,
     memories: Mutex<Vec<Memory>>,
 }
 
@@ -106,6 +107,7 @@ impl Packed {
         pooling: &Pooling,
         isa: Isa,
         precision: kernel::Precision,
+        threads: usize,
     ) -> Result<Self> {
         let tensors = EncoderTensors::open(&model.weights, encoder)?;
         let activation = activation(encoder.activation)?;
@@ -134,6 +136,7 @@ impl Packed {
                 .collect::<Result<_>>()?,
             final_norm: tensors.final_norm()?.map(norm),
             pooling: pooling.clone(),
+            team: Team::new(threads),
             memories: Mutex::new(Vec::new()),
         })
     }
@@ -150,6 +153,7 @@ impl Packed {
 impl Engine for Packed {
     fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>> {
         self.with_memory(|Memory { rows, scratch }| {
+            let _leading = self.team.lead(&mut scratch.workspace);
             let states = operations::forward(self, batch, rows, scratch).map_err(failed)?;
             let (storage, layout) = states.storage_and_layout();
             let Storage::Cpu(storage) = &*storage else { return Err(failed("its rows left the processor")) };
@@ -165,6 +169,10 @@ impl Engine for Packed {
 
     fn habits(&self) -> Habits {
         HABITS
+    }
+
+    fn team(&self) -> Option<&Team> {
+        Some(&self.team)
     }
 
     fn precision(&self) -> &'static str {

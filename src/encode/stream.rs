@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::encode::plan::{self, Job};
 use crate::encode::{Encoder, Kind};
 use crate::error::{Error, Problem, Result};
+use crate::kernel::Team;
 use crate::progress::Progress;
 use crate::vectors::Vectors;
 
@@ -145,6 +146,7 @@ impl Encoder {
     }
 
     fn run_jobs(&self, jobs: &Mutex<Receiver<(usize, Job)>>, done: &Sender<Result<Done>>, stop: &AtomicBool) {
+        let _present = self.engine.team().map(Team::enter);
         while let Some((window, job)) = next(jobs) {
             // The queue is emptied all the same: a tokenizer may be waiting for room in it.
             if stop.load(Ordering::Relaxed) {

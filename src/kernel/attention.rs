@@ -1,12 +1,17 @@
 //! Attention within packed sequences: each token weighs the tokens of its own sequence.
 //!
-//! The scores of a block of queries of one head stay in cache. Sequences are taken one by one, so a sequence's result
-//! does not depend on what is packed beside it, bit for bit.
+//! The scores of a block of queries of one head stay in cache. Heads of sequences are taken one by one, and threads that
+//! share the work each take some, so a sequence's result depends neither on that nor on what is packed beside it, bit
+//! for bit.
+
+#![expect(unsafe_code, reason = "several threads write one context")]
 
 mod bias;
 mod half;
 mod rotary;
 mod single;
+
+use std::ops::Range;
 
 use super::operand::{Operand, Precision};
 use super::{Isa, Workspace};
@@ -23,8 +28,6 @@ mod scratch {
     pub(in crate::kernel) struct Scratch {
         pub(super) single: super::single::Scratch,
         pub(super) half: super::half::Scratch,
-        /// The context of one sequence, row-major.
-        pub(super) context: super::super::buffer::Buffer<f32>,
     }
 }
 
@@ -77,39 +80,73 @@ pub fn attention(
         assert!(longest <= bias.longest(), "a bias for every distance of the longest sequence");
     }
     context.reshape(qkv.n_rows(), width);
-    let job = Job { settings, qkv, offsets };
-    let Scratch { single, half, context: rows } = &mut workspace.attention;
-    match qkv.precision() {
-        Precision::F32 => isa.run(single::Single { isa, job, context, rows, scratch: single }),
-        Precision::Bf16 => half::attend(isa, job, context, rows, half),
-    }
+    // SAFETY: each head of each sequence is taken once and writes its own columns of its own rows.
+    let context = &unsafe { context.writer() };
+    let n_heads = settings.n_heads * offsets.len().saturating_sub(1);
+    workspace.share(n_heads, 1, |heads, scratch| {
+        let job = Job { settings, qkv, offsets, heads };
+        match qkv.precision() {
+            Precision::F32 => isa.run(single::Single { isa, job, context, scratch: &mut scratch.attention.single }),
+            Precision::Bf16 => half::attend(isa, job, context, &mut scratch.attention.half),
+        }
+    });
 }
 
 /// What is asked for.
-#[derive(Clone, Copy)]
 struct Job<'a> {
     settings: &'a Attention<'a>,
     qkv: &'a Operand,
     offsets: &'a [usize],
+    /// Which of the heads of all sequences, counted sequence by sequence.
+    heads: Range<usize>,
+}
+
+/// One head of one sequence.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    settings: &'a Attention<'a>,
+    qkv: &'a Operand,
+    /// The first row of the sequence.
+    first: usize,
+    /// Its rows.
+    len: usize,
+    head: usize,
 }
 
 impl<'a> Job<'a> {
-    fn width(self) -> usize {
-        self.settings.n_heads * self.settings.head_dim
+    /// The heads of sequences that have rows.
+    fn heads(&self) -> impl Iterator<Item = Head<'a>> {
+        let &Self { settings, qkv, offsets, .. } = self;
+        let heads = self.heads.clone().map(move |number| {
+            let (sequence, head) = (number / settings.n_heads, number % settings.n_heads);
+            let (first, end) = (offsets[sequence], offsets[sequence + 1]);
+            Head { settings, qkv, first, len: end - first, head }
+        });
+        heads.filter(|head| head.len > 0)
+    }
+}
+
+impl Head<'_> {
+    fn width(&self) -> usize {
+        self.settings.n_heads * self.dim()
     }
 
-    /// First row and number of rows of each sequence that has any.
-    fn sequences(self) -> impl Iterator<Item = (usize, usize)> + 'a {
-        self.offsets.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).filter(|&(_, len)| len > 0)
+    fn dim(&self) -> usize {
+        self.settings.head_dim
+    }
+
+    /// Where the head's queries (0), keys (1) or values (2) begin in a row.
+    fn column(&self, part: usize) -> usize {
+        part * self.width() + self.head * self.dim()
     }
 
     /// The factor that turns a score into a power of two. Scores that took a bias are powers of two already.
-    fn scale(self) -> f32 {
+    fn scale(&self) -> f32 {
         if self.settings.bias.is_some() { 1.0 } else { self.product_scale() }
     }
 
     /// The factor that turns a product into a power of two.
-    fn product_scale(self) -> f32 {
+    fn product_scale(&self) -> f32 {
         self.settings.scale * std::f32::consts::LOG2_E
     }
 }

@@ -1,13 +1,19 @@
 //! Products with weights that stay: packed once, with bias, activation and residual folded into the store.
 //!
-//! [`linear`] runs on the calling thread. A row's result does not depend on the other rows, bit for bit.
+//! Threads that share a product each take some of its columns, for some of its rows. A row's result depends neither on
+//! that nor on the other rows, bit for bit.
+
+#![expect(unsafe_code, reason = "several threads write one output")]
 
 mod half;
 mod single;
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::function::Activation;
-use super::operand::{Operand, Precision};
+use super::operand::{Operand, Precision, Writer};
+use super::places::Places;
 use super::product::{PackedMatrix, TileUser};
 use super::simd::Simd;
 use super::{Isa, Workspace, square};
@@ -96,10 +102,13 @@ pub fn linear(
             assert_eq!(shape, (input.n_rows(), weights.n_out, input.precision()), "what is gated has another shape");
         }
     }
-    let finish = Finish { bias: &weights.bias, n_rows: input.n_rows(), n_out: weights.n_out, activation, output };
+    // SAFETY: every tile of the product is finished once, and each row of it writes its own columns; those of a step of
+    // bf16 belong to one panel, which one thread takes whole.
+    let target = unsafe { Target::new(output) };
+    let finish = Finish { bias: &weights.bias, n_rows: input.n_rows(), n_out: weights.n_out, activation, target };
     match &weights.panels {
-        Packed::Single(packed) => single::multiply(packed, input, finish),
-        Packed::Half(panels) => half::multiply(weights.isa, panels, input, finish, workspace),
+        Packed::Single(packed) => single::multiply(packed, input, &finish, workspace),
+        Packed::Half(panels) => half::multiply(weights.isa, panels, input, &finish, workspace),
     }
 }
 
@@ -109,10 +118,72 @@ struct Finish<'a> {
     n_rows: usize,
     n_out: usize,
     activation: Activation,
-    output: Output<'a>,
+    target: Target<'a>,
 }
 
-impl<S: Simd> TileUser<S> for Finish<'_> {
+/// An [`Output`] that several threads write.
+enum Target<'a> {
+    Rows(Places<'a, f32>),
+    Residual(Places<'a, f32>),
+    Operand(Writer<'a>),
+    Gate(Writer<'a>),
+}
+
+impl<'a> Target<'a> {
+    /// # Safety
+    /// As for [`Places::new`] and [`Operand::writer`].
+    unsafe fn new(output: Output<'a>) -> Self {
+        // SAFETY: the caller makes the same promise.
+        unsafe {
+            match output {
+                Output::Rows(rows) => Self::Rows(Places::new(rows)),
+                Output::Residual(rows) => Self::Residual(Places::new(rows)),
+                Output::Operand(operand) => Self::Operand(operand.writer()),
+                Output::Gate(operand) => Self::Gate(operand.writer()),
+            }
+        }
+    }
+}
+
+/// The cells that a product is cut into: a group of rows, few enough to stay in the second cache, times a panel of
+/// columns. Within a group one panel follows the other.
+#[derive(Clone, Copy)]
+struct Grid {
+    n_rows: usize,
+    group_rows: usize,
+    n_panels: usize,
+}
+
+/// Multiplications that take some microseconds on one core: fewer are not worth being handed over.
+const LEAST_PART: usize = 200_000;
+
+impl Grid {
+    fn len(self) -> usize {
+        self.n_rows.div_ceil(self.group_rows) * self.n_panels
+    }
+
+    /// Cells that are worth being handed over, for panels of so many numbers.
+    fn least(self, panel_size: usize) -> usize {
+        LEAST_PART.div_ceil(panel_size * self.n_rows.clamp(1, self.group_rows))
+    }
+
+    /// The rows and the panels of a range of cells, group by group.
+    fn rows_and_panels(self, cells: Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let mut next = cells.start;
+        std::iter::from_fn(move || {
+            if next >= cells.end {
+                return None;
+            }
+            let (group, panel) = (next / self.n_panels, next % self.n_panels);
+            let last = self.n_panels.min(panel + cells.end - next);
+            next += last - panel;
+            let row = group * self.group_rows;
+            Some((row..self.n_rows.min(row + self.group_rows), panel..last))
+        })
+    }
+}
+
+impl<S: Simd> TileUser<S> for &Finish<'_> {
     #[inline(always)]
     fn take<const ROWS: usize, const VECTORS: usize>(
         &mut self,
@@ -147,7 +218,7 @@ impl Finish<'_> {
 
     #[inline(always)]
     fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
-        &mut self,
+        &self,
         simd: S,
         row: usize,
         column: usize,
@@ -159,20 +230,16 @@ impl Finish<'_> {
             if row >= self.n_rows {
                 return;
             }
-            match &mut self.output {
-                Output::Rows(out) => store_row(simd, rest_of_row(out, row, column, self.n_out), results),
-                Output::Residual(out) => add_row(simd, rest_of_row(out, row, column, self.n_out), results),
-                Output::Operand(operand) => operand.write(simd, row, column, results),
-                Output::Gate(operand) => operand.multiply(simd, row, column, results),
+            let columns = column.min(self.n_out)..(column + VECTORS * S::LANES).min(self.n_out);
+            let places = row * self.n_out + columns.start..row * self.n_out + columns.end;
+            match &self.target {
+                Target::Rows(out) => store_row(simd, out.part(places), results),
+                Target::Residual(out) => add_row(simd, out.part(places), results),
+                Target::Operand(operand) => operand.write(simd, row, column, results),
+                Target::Gate(operand) => operand.multiply(simd, row, column, results),
             }
         }
     }
-}
-
-/// What follows `column` in `row`; nothing where the column is padding.
-#[inline(always)]
-fn rest_of_row(rows: &mut [f32], row: usize, column: usize, width: usize) -> &mut [f32] {
-    &mut rows[row * width + column.min(width)..(row + 1) * width]
 }
 
 /// Stores the vectors that the rest of a row has room for.

@@ -55,7 +55,7 @@ impl Kernel for Assign<'_> {
         for (rows, out) in blocks.zip(self.out.chunks_mut(product::BLOCK_ROWS)) {
             running.lanes.clear();
             running.lanes.resize(out.len(), Lanes::nothing(simd));
-            product::multiply::<S, ROWS, _>(simd, rows, self.centroids, 0, &mut running);
+            product::multiply::<S, ROWS, _>(simd, rows, self.centroids, 0..self.centroids.n_panels(), 0, &mut running);
             for (out, lanes) in out.iter_mut().zip(&running.lanes) {
                 *out = lanes.reduce(simd);
             }

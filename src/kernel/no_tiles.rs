@@ -22,7 +22,7 @@ impl Unit for Tiles {
         &self,
         _simd: S,
         _rows: &[bf16],
-        _columns: &[bf16],
+        _columns: (&[bf16], &[bf16]),
         _n_rows: usize,
         _sums: &mut Square,
         _meanwhile: &mut impl Meanwhile,

@@ -4,11 +4,14 @@
 //! other: sixteen rows of a step are a matrix tile and one cache line a row. Columns past the last are zero, for which
 //! every writer fills whole lines; rows past the last hold anything.
 
+#![expect(unsafe_code, reason = "several threads write one operand")]
+
 use half::bf16;
 
 use super::Isa;
 use super::buffer::Buffer;
 use super::linear::store_row;
+use super::places::Places;
 use super::simd::{Kernel, Simd};
 
 /// Rows in a block, and columns in a step.
@@ -54,7 +57,9 @@ impl Operand {
     pub fn fill(&mut self, isa: Isa, rows: &[f32], dim: usize) {
         assert!(dim > 0 && rows.len().is_multiple_of(dim), "not a whole number of rows");
         self.reshape(rows.len() / dim, dim);
-        isa.run(Fill { rows, operand: self });
+        // SAFETY: nobody else writes.
+        let to = unsafe { self.writer() };
+        isa.run(Fill { rows, dim, to });
     }
 
     /// Number of rows.
@@ -91,21 +96,72 @@ impl Operand {
     /// Where the 32 columns of `step` of `row` begin in `half`.
     #[inline(always)]
     pub(super) fn line(&self, row: usize, step: usize) -> usize {
-        ((row / SIDE * self.n_steps() + step) * SIDE + row % SIDE) * SIDE
+        line(self.n_steps(), row, step)
+    }
+
+    /// Lets several threads write, each its own rows or columns.
+    ///
+    /// # Safety
+    /// No two may write the same place, or read what another writes. The 32 columns of a step of bf16 are one place for
+    /// vectors that are written whole; [`Writer::write_some`] alone tells columns apart.
+    pub(super) unsafe fn writer(&mut self) -> Writer<'_> {
+        let (precision, dim, n_steps) = (self.precision, self.dim, self.n_steps());
+        // SAFETY: the caller makes the same promise.
+        let (single, half) = unsafe { (Places::new(&mut self.single), Places::new(&mut self.half)) };
+        Writer { precision, dim, n_steps, single, half }
+    }
+}
+
+/// Where the 32 columns of `step` of `row` begin in an operand of bf16 with so many steps.
+#[inline(always)]
+fn line(n_steps: usize, row: usize, step: usize) -> usize {
+    ((row / SIDE * n_steps + step) * SIDE + row % SIDE) * SIDE
+}
+
+/// Writes an operand in rows and columns that are nobody else's.
+#[derive(Debug)]
+pub(super) struct Writer<'a> {
+    precision: Precision,
+    dim: usize,
+    n_steps: usize,
+    single: Places<'a, f32>,
+    half: Places<'a, bf16>,
+}
+
+impl Writer<'_> {
+    /// How the numbers are held.
+    #[inline(always)]
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// As [`Operand::line`].
+    #[inline(always)]
+    pub(super) fn line(&self, row: usize, step: usize) -> usize {
+        line(self.n_steps, row, step)
+    }
+
+    /// The numbers of `row` in f32, from `column` on at most so many as there are columns left.
+    #[inline(always)]
+    pub(super) fn singles(&self, row: usize, column: usize, most: usize) -> &mut [f32] {
+        let (start, end) = (column.min(self.dim), (column + most).min(self.dim));
+        self.single.part(row * self.dim + start..row * self.dim + end)
+    }
+
+    /// The places of `n` numbers in bf16 from `first` on.
+    #[inline(always)]
+    pub(super) fn halves(&self, first: usize, n: usize) -> &mut [bf16] {
+        self.half.part(first..first + n)
     }
 
     /// Writes the vectors of `row` from `column` on, a multiple of their lanes; together they stay within a step. What
     /// lies past the columns must be zero.
     #[inline(always)]
-    pub(super) fn write<S: Simd, const N: usize>(&mut self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
+    pub(super) fn write<S: Simd, const N: usize>(&self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
         match self.precision {
-            Precision::F32 => {
-                let (start, end) = (row * self.dim + column.min(self.dim), (row + 1) * self.dim);
-                store_row(simd, &mut self.single[start..end], vectors);
-            }
+            Precision::F32 => store_row(simd, self.singles(row, column, N * S::LANES), vectors),
             Precision::Bf16 => {
-                let line = self.line(row, column / SIDE) + column % SIDE;
-                let to = &mut self.half[line..line + N * S::LANES];
+                let to = self.halves(self.line(row, column / SIDE) + column % SIDE, N * S::LANES);
                 for (&vector, to) in vectors.iter().zip(to.chunks_exact_mut(S::LANES)) {
                     simd.store_bf16(vector, to);
                 }
@@ -115,25 +171,18 @@ impl Operand {
 
     /// Multiplies the numbers of `row` from `column` on with vectors, as [`Self::write`] would write them.
     #[inline(always)]
-    pub(super) fn multiply<S: Simd, const N: usize>(
-        &mut self,
-        simd: S,
-        row: usize,
-        column: usize,
-        vectors: &[S::F32; N],
-    ) {
+    pub(super) fn multiply<S: Simd, const N: usize>(&self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
         let mut products = *vectors;
         match self.precision {
             Precision::F32 => {
-                let (start, end) = (row * self.dim + column.min(self.dim), (row + 1) * self.dim);
-                for (product, there) in products.iter_mut().zip(self.single[start..end].chunks(S::LANES)) {
+                let there = self.singles(row, column, N * S::LANES);
+                for (product, there) in products.iter_mut().zip(there.chunks(S::LANES)) {
                     *product = simd.mul(*product, simd.load_up_to(there));
                 }
             }
             Precision::Bf16 => {
-                let line = self.line(row, column / SIDE) + column % SIDE;
-                let there = self.half[line..line + N * S::LANES].chunks_exact(S::LANES);
-                for (product, there) in products.iter_mut().zip(there) {
+                let there = self.halves(self.line(row, column / SIDE) + column % SIDE, N * S::LANES);
+                for (product, there) in products.iter_mut().zip(there.chunks_exact(S::LANES)) {
                     *product = simd.mul(*product, simd.load_bf16(there));
                 }
             }
@@ -141,32 +190,53 @@ impl Operand {
         self.write(simd, row, column, &products);
     }
 
-    /// Writes rows that lie in lines one after the other, from `first` on in `half`; for bf16 only.
+    /// Writes rows that lie in lines one after the other, from `first` on; for bf16 only.
     #[inline(always)]
     pub(super) fn write_lines<S: Simd, const ROWS: usize, const N: usize>(
-        &mut self,
+        &self,
         simd: S,
         first: usize,
         rows: &[[S::F32; N]; ROWS],
     ) {
-        let to = &mut self.half[first..first + (ROWS - 1) * SIDE + N * S::LANES];
         for (row, vectors) in rows.iter().enumerate() {
-            for (v, &vector) in vectors.iter().enumerate() {
-                simd.store_bf16(vector, &mut to[row * SIDE + v * S::LANES..]);
+            let to = self.halves(first + row * SIDE, N * S::LANES);
+            for (&vector, to) in vectors.iter().zip(to.chunks_exact_mut(S::LANES)) {
+                simd.store_bf16(vector, to);
             }
         }
     }
 
     /// Writes one row.
     #[inline(always)]
-    pub(super) fn write_row<S: Simd>(&mut self, simd: S, row: usize, numbers: &[f32]) {
+    pub(super) fn write_row<S: Simd>(&self, simd: S, row: usize, numbers: &[f32]) {
         assert_eq!(numbers.len(), self.dim, "a row of this operand");
         match self.precision {
-            Precision::F32 => self.single[row * self.dim..][..self.dim].copy_from_slice(numbers),
+            Precision::F32 => self.singles(row, 0, self.dim).copy_from_slice(numbers),
             Precision::Bf16 => {
                 for (step, numbers) in numbers.chunks(SIDE).enumerate() {
-                    let line = self.line(row, step);
-                    write_line(simd, numbers, &mut self.half[line..line + SIDE]);
+                    write_line(simd, numbers, self.halves(self.line(row, step), SIDE));
+                }
+            }
+        }
+    }
+
+    /// Writes some columns of one row and nothing beside them, but with the last column also the zeros after it.
+    #[inline(always)]
+    pub(super) fn write_some<S: Simd>(&self, simd: S, row: usize, column: usize, numbers: &[f32]) {
+        match self.precision {
+            Precision::F32 => self.singles(row, column, numbers.len()).copy_from_slice(numbers),
+            Precision::Bf16 => {
+                let mut column = column;
+                let mut rest = numbers;
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at(rest.len().min(SIDE - column % SIDE));
+                    let mut line = [bf16::ZERO; SIDE];
+                    write_line(simd, now, &mut line);
+                    let n = if column + now.len() == self.dim { SIDE - column % SIDE } else { now.len() };
+                    let first = self.line(row, column / SIDE) + column % SIDE;
+                    self.halves(first, n).copy_from_slice(&line[..n]);
+                    column += now.len();
+                    rest = later;
                 }
             }
         }
@@ -183,7 +253,8 @@ fn write_line<S: Simd>(simd: S, numbers: &[f32], line: &mut [bf16]) {
 
 struct Fill<'a> {
     rows: &'a [f32],
-    operand: &'a mut Operand,
+    dim: usize,
+    to: Writer<'a>,
 }
 
 impl Kernel for Fill<'_> {
@@ -191,8 +262,8 @@ impl Kernel for Fill<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        for (row, numbers) in self.rows.chunks_exact(self.operand.dim).enumerate() {
-            self.operand.write_row(simd, row, numbers);
+        for (row, numbers) in self.rows.chunks_exact(self.dim).enumerate() {
+            self.to.write_row(simd, row, numbers);
         }
     }
 }

@@ -6,6 +6,8 @@
 
 #![expect(unsafe_code, reason = "the inner loop reads by pointer")]
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::nearest::Coarse;
 use super::simd::{Kernel, Simd};
@@ -15,8 +17,9 @@ use super::{Isa, Level};
 /// the rows of a tile in every instruction set.
 pub(super) const BLOCK_ROWS: usize = 84;
 
-/// How far ahead of its use a panel is fetched.
+/// How far ahead of its use a panel is fetched: from the second cache to the first, and from farther to the second.
 const PREFETCH_STEPS: usize = 8;
+const FAR_PREFETCH_STEPS: usize = 64;
 
 /// A row-major matrix laid out so that a product with it reads memory in order.
 ///
@@ -112,6 +115,11 @@ impl PackedMatrix {
         self.len.next_multiple_of(self.isa.lanes())
     }
 
+    /// Panels of two vectors of columns, the last one perhaps of one.
+    pub(super) fn n_panels(&self) -> usize {
+        self.len.div_ceil(self.panel_width())
+    }
+
     fn panel_width(&self) -> usize {
         2 * self.isa.lanes()
     }
@@ -141,7 +149,7 @@ impl Kernel for Scores<'_> {
         }
         let blocks = self.rows.chunks(BLOCK_ROWS * self.packed.dim);
         for (rows, out) in blocks.zip(self.out.chunks_mut(BLOCK_ROWS * width)) {
-            multiply::<S, ROWS, _>(simd, rows, self.packed, 0, &mut Copy { out, width });
+            multiply::<S, ROWS, _>(simd, rows, self.packed, 0..self.packed.n_panels(), 0, &mut Copy { out, width });
         }
     }
 }
@@ -182,17 +190,20 @@ pub(super) trait TileUser<S: Simd> {
     );
 }
 
-/// Gives `user` every tile of `rows * packed^T`: panel after panel, in each the rows in order, counted from `first_row`.
+/// Gives `user` every tile of `rows` times some panels of `packed`: panel after panel, in each the rows in order, counted
+/// from `first_row`.
 #[inline(always)]
 pub(super) fn multiply<S: Simd, const ROWS: usize, U: TileUser<S>>(
     simd: S,
     rows: &[f32],
     packed: &PackedMatrix,
+    panels: Range<usize>,
     first_row: usize,
     user: &mut U,
 ) {
     assert_eq!(packed.isa.lanes(), S::LANES, "packed for another instruction set");
-    for column in (0..packed.len).step_by(2 * S::LANES) {
+    for panel in panels {
+        let column = panel * 2 * S::LANES;
         let panel = Panel { numbers: &packed.numbers[column * packed.dim..], dim: packed.dim, column };
         if packed.padded_len() - column > S::LANES {
             panel_product::<S, ROWS, 2, U>(simd, rows, &panel, first_row, user);
@@ -209,7 +220,7 @@ struct Panel<'a> {
     column: usize,
 }
 
-/// Full tiles, then tiles of four rows (just enough sums to keep two units busy), then single rows.
+/// Full tiles, then one of the rows that are left.
 #[inline(always)]
 fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S>>(
     simd: S,
@@ -226,15 +237,39 @@ fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S
         user.take(simd, first_row + row, column, &sums);
         row += ROWS;
     }
-    while ROWS > 4 && n_rows - row >= 4 {
-        let sums = tile::<S, 4, VECTORS>(simd, &rows[row * dim..], dim, numbers);
-        user.take(simd, first_row + row, column, &sums);
-        row += 4;
+    let mut rest = [[simd.splat(0.0); VECTORS]; ROWS];
+    low_tile(simd, &rows[row * dim..], dim, numbers, &mut rest);
+    // Two by two and not as a tile of each height: what `user` does is long, and would be there as often.
+    let mut sums = rest[..n_rows - row].chunks_exact(2);
+    for (pair, sums) in sums.by_ref().enumerate() {
+        user.take(simd, first_row + row + 2 * pair, column, &[sums[0], sums[1]]);
     }
-    for row in row..n_rows {
-        let sums = tile::<S, 1, VECTORS>(simd, &rows[row * dim..], dim, numbers);
-        user.take(simd, first_row + row, column, &sums);
+    if let &[last] = sums.remainder() {
+        user.take(simd, first_row + n_rows - 1, column, &[last]);
     }
+}
+
+/// The sums of fewer rows than a full tile has, by a tile of just as many: one by one they would wait for each other's
+/// additions, and padded rows cost as much as others.
+#[inline(always)]
+fn low_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    rows: &[f32],
+    dim: usize,
+    panel: &[f32],
+    sums: &mut [[S::F32; VECTORS]; ROWS],
+) {
+    macro_rules! of_height {
+        ($($height:literal)*) => {
+            match rows.len() / dim {
+                $($height if $height < ROWS => {
+                    sums[..$height].copy_from_slice(&tile::<S, $height, VECTORS>(simd, rows, dim, panel));
+                })*
+                height => assert_eq!(height, 0, "fewer rows than a full tile has"),
+            }
+        };
+    }
+    of_height!(1 2 3 4 5 6 7 8 9 10 11 12 13);
 }
 
 /// `ROWS` rows of `dim` numbers times a panel of `VECTORS` vectors of columns.
@@ -251,6 +286,7 @@ pub(super) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     for at in 0..dim {
         for vector in 0..VECTORS {
             simd.prefetch(panel.wrapping_add(((at + PREFETCH_STEPS) * VECTORS + vector) * S::LANES));
+            simd.prefetch_to_second(panel.wrapping_add(((at + FAR_PREFETCH_STEPS) * VECTORS + vector) * S::LANES));
         }
         let mut columns = [simd.splat(0.0); VECTORS];
         for (vector, column) in columns.iter_mut().enumerate() {

@@ -1,7 +1,10 @@
 //! Work on whole rows between the products: embedding, sums of rows, layer norm, pooling, scaling to length one.
 
+#![expect(unsafe_code, reason = "several threads write rows of one matrix")]
+
 use super::buffer::Buffer;
-use super::operand::Operand;
+use super::operand::{Operand, Writer};
+use super::places::Places;
 use super::simd::{Kernel, Simd};
 use super::{Isa, Workspace};
 
@@ -52,19 +55,54 @@ pub fn sum_rows(isa: Isa, table: Table<'_>, picks: &[(usize, f32)], sum: &mut [f
 
 /// Normalises each row in place to mean 0 and variance 1, then scales and shifts it; `operand`, where there is one, gets
 /// a copy.
-pub fn layer_norm(isa: Isa, norm: &LayerNorm<'_>, rows: &mut [f32], operand: Option<&mut Operand>) {
-    let dim = norm.scale.len();
-    assert!(dim > 0 && norm.shift.len() == dim, "a scale and a shift for each number of a row");
-    assert!(rows.len().is_multiple_of(dim), "not a whole number of rows");
-    isa.run(Normalise { norm, rows, operand });
+pub fn layer_norm(
+    isa: Isa,
+    norm: &LayerNorm<'_>,
+    rows: &mut [f32],
+    operand: Option<&mut Operand>,
+    workspace: &mut Workspace,
+) {
+    let (dim, n_rows) = norm.shape_of(rows);
+    let operand = operand.map(|operand| {
+        operand.reshape(n_rows, dim);
+        // SAFETY: each thread writes rows that no other one has.
+        unsafe { operand.writer() }
+    });
+    // SAFETY: as above.
+    let places = unsafe { Places::new(rows) };
+    workspace.share(n_rows, norm.least_rows(), |rows, _| {
+        let (first, numbers) = (rows.start, places.part(rows.start * dim..rows.end * dim));
+        isa.run(Normalise { norm, rows: numbers, first, operand: operand.as_ref() });
+    });
 }
 
 /// As [`layer_norm`], but to `operand` only: `rows`, the residual path, stay as they are.
 pub fn layer_norm_to(isa: Isa, norm: &LayerNorm<'_>, rows: &[f32], operand: &mut Operand, workspace: &mut Workspace) {
-    let dim = norm.scale.len();
-    assert!(dim > 0 && norm.shift.len() == dim, "a scale and a shift for each number of a row");
-    assert!(rows.len().is_multiple_of(dim), "not a whole number of rows");
-    isa.run(NormaliseTo { norm, rows, operand, row: &mut workspace.row });
+    let (dim, n_rows) = norm.shape_of(rows);
+    operand.reshape(n_rows, dim);
+    // SAFETY: each thread writes rows that no other one has.
+    let operand = unsafe { operand.writer() };
+    workspace.share(n_rows, norm.least_rows(), |part, scratch| {
+        let (first, numbers) = (part.start, &rows[part.start * dim..part.end * dim]);
+        isa.run(NormaliseTo { norm, rows: numbers, first, operand: &operand, row: &mut scratch.row });
+    });
+}
+
+/// Numbers that take a microsecond to normalise: fewer are not worth being handed over.
+const LEAST_PART: usize = 3000;
+
+impl LayerNorm<'_> {
+    /// Numbers in a row, and how many rows there are.
+    fn shape_of(&self, rows: &[f32]) -> (usize, usize) {
+        let dim = self.scale.len();
+        assert!(dim > 0 && self.shift.len() == dim, "a scale and a shift for each number of a row");
+        assert!(rows.len().is_multiple_of(dim), "not a whole number of rows");
+        (dim, rows.len() / dim)
+    }
+
+    fn least_rows(&self) -> usize {
+        LEAST_PART.div_ceil(self.scale.len())
+    }
 }
 
 /// Sets each row of `out` to the mean of its sequence's rows, `offsets[s]..offsets[s + 1]`; zeros for an empty one.
@@ -125,21 +163,19 @@ impl Kernel for SumRows<'_> {
 struct Normalise<'a> {
     norm: &'a LayerNorm<'a>,
     rows: &'a mut [f32],
-    operand: Option<&'a mut Operand>,
+    /// The number of the first row in the operand.
+    first: usize,
+    operand: Option<&'a Writer<'a>>,
 }
 
 impl Kernel for Normalise<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize>(mut self, simd: S) {
-        let dim = self.norm.scale.len();
-        if let Some(operand) = &mut self.operand {
-            operand.reshape(self.rows.len() / dim, dim);
-        }
-        for (row, numbers) in self.rows.chunks_exact_mut(dim).enumerate() {
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        for (row, numbers) in (self.first..).zip(self.rows.chunks_exact_mut(self.norm.scale.len())) {
             normalise_row(simd, self.norm, numbers);
-            if let Some(operand) = &mut self.operand {
+            if let Some(operand) = self.operand {
                 operand.write_row(simd, row, numbers);
             }
         }
@@ -149,7 +185,9 @@ impl Kernel for Normalise<'_> {
 struct NormaliseTo<'a> {
     norm: &'a LayerNorm<'a>,
     rows: &'a [f32],
-    operand: &'a mut Operand,
+    /// The number of the first row in the operand.
+    first: usize,
+    operand: &'a Writer<'a>,
     row: &'a mut Buffer<f32>,
 }
 
@@ -159,9 +197,8 @@ impl Kernel for NormaliseTo<'_> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         let dim = self.norm.scale.len();
-        self.operand.reshape(self.rows.len() / dim, dim);
         self.row.resize(dim);
-        for (row, numbers) in self.rows.chunks_exact(dim).enumerate() {
+        for (row, numbers) in (self.first..).zip(self.rows.chunks_exact(dim)) {
             self.row.copy_from_slice(numbers);
             normalise_row(simd, self.norm, self.row);
             self.operand.write_row(simd, row, self.row);

@@ -66,6 +66,8 @@ pub(super) trait Simd: Copy {
     unsafe fn load_pointer(self, from: *const f32) -> Self::F32;
     /// Asks for the line at `from`, which need not be valid, to be brought to the first cache.
     fn prefetch(self, from: *const f32);
+    /// As [`Self::prefetch`], to the second cache.
+    fn prefetch_to_second<T>(self, from: *const T);
     fn load_bf16(self, from: &[bf16]) -> Self::F32;
     fn load_i8(self, from: &[i8]) -> Self::F32;
     /// Two numbers for each lane, one after the other.

@@ -47,6 +47,11 @@ impl Panels {
     pub(super) fn panel(&self, panel: usize) -> &[bf16] {
         &self.numbers[panel * self.n_steps * STEP..][..self.n_steps * STEP]
     }
+
+    /// As [`Self::panel`], empty after the last one.
+    pub(super) fn panel_or_none(&self, panel: usize) -> &[bf16] {
+        if panel < self.n_panels { self.panel(panel) } else { &[] }
+    }
 }
 
 /// Where the weight from input `at` of a panel's `column` lies within the panel.
@@ -73,12 +78,13 @@ impl Meanwhile for Idle {
 pub(super) trait Unit {
     /// Computes a square of sums and does a share of `meanwhile` with each step.
     ///
-    /// `rows` and `columns` hold as many steps; only the first `n_rows` rows of the square need to be right.
+    /// `rows` and the first of `columns` hold as many steps; only the first `n_rows` rows of the square need to be right.
+    /// The second of `columns` is what will be the first soon, to be fetched meanwhile; it may be empty.
     fn square<S: Simd>(
         &self,
         simd: S,
         rows: &[bf16],
-        columns: &[bf16],
+        columns: (&[bf16], &[bf16]),
         n_rows: usize,
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,
@@ -89,7 +95,7 @@ pub(super) trait Unit {
 /// exact.
 pub(super) struct Vectors;
 
-/// Rows of which the sums of two vectors of columns stay in registers.
+/// Rows of which the sums of two vectors of columns stay in registers, with a factor for each.
 const STRIP_ROWS: usize = 8;
 
 impl Unit for Vectors {
@@ -98,19 +104,23 @@ impl Unit for Vectors {
         &self,
         simd: S,
         rows: &[bf16],
-        columns: &[bf16],
+        (columns, next): (&[bf16], &[bf16]),
         n_rows: usize,
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,
     ) {
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
-        for first_row in (0..n_rows.min(SIDE)).step_by(STRIP_ROWS) {
+        let n_rows = n_rows.min(SIDE);
+        let n_strips = n_rows.div_ceil(STRIP_ROWS);
+        let next = if next.is_empty() { columns } else { next };
+        for number in 0..n_strips {
+            let (first, end) = (number * n_rows / n_strips, (number + 1) * n_rows / n_strips);
+            // A strip fetches one of the two tiles of each step, or both where it is the only one.
+            let tile = number % 2;
+            let tiles = [tile, if n_strips == 1 { 1 } else { tile }];
+            let ahead = tiles.map(|tile| next.as_ptr().wrapping_add(tile * (STEP / 2)));
             for first_column in (0..SIDE).step_by(2 * S::LANES) {
-                let strip = strip(simd, rows, columns, first_row, first_column);
-                for (sums, strip) in sums.0[first_row..first_row + STRIP_ROWS].iter_mut().zip(&strip) {
-                    simd.store(strip[0], &mut sums[first_column..]);
-                    simd.store(strip[1], &mut sums[first_column + S::LANES..]);
-                }
+                strip_of_height(simd, rows, (columns, ahead), first, end - first, first_column, sums);
             }
         }
         for _ in 0..rows.len() / STEP {
@@ -119,22 +129,53 @@ impl Unit for Vectors {
     }
 }
 
-/// The sums of some rows and two vectors of columns.
+/// Writes the sums of up to [`STRIP_ROWS`] rows and two vectors of columns, just as many as there are.
 #[inline(always)]
-fn strip<S: Simd>(
+fn strip_of_height<S: Simd>(
     simd: S,
     rows: &[bf16],
-    columns: &[bf16],
+    columns: (&[bf16], [*const bf16; 2]),
+    first_row: usize,
+    n_rows: usize,
+    first_column: usize,
+    sums: &mut Square,
+) {
+    macro_rules! of_height {
+        ($($height:literal)*) => {
+            match n_rows {
+                $($height => {
+                    let strip = strip::<S, $height>(simd, rows, columns, first_row, first_column);
+                    for (sums, strip) in sums.0[first_row..first_row + $height].iter_mut().zip(&strip) {
+                        simd.store(strip[0], &mut sums[first_column..]);
+                        simd.store(strip[1], &mut sums[first_column + S::LANES..]);
+                    }
+                })*
+                _ => unreachable!("a strip has up to {STRIP_ROWS} rows"),
+            }
+        };
+    }
+    of_height!(1 2 3 4 5 6 7 8);
+}
+
+/// The sums of some rows and two vectors of columns. Meanwhile asks for as many lines from where `ahead` points.
+#[inline(always)]
+fn strip<S: Simd, const HEIGHT: usize>(
+    simd: S,
+    rows: &[bf16],
+    (columns, ahead): (&[bf16], [*const bf16; 2]),
     first_row: usize,
     first_column: usize,
-) -> [[S::F32; 2]; STRIP_ROWS] {
-    let mut sums = [[simd.splat(0.0); 2]; STRIP_ROWS];
-    for (rows, columns) in rows.chunks_exact(STEP).zip(columns.chunks_exact(STEP)) {
-        let rows = &rows[first_row * SIDE..(first_row + STRIP_ROWS) * SIDE];
+) -> [[S::F32; 2]; HEIGHT] {
+    let mut sums = [[simd.splat(0.0); 2]; HEIGHT];
+    for (step, (rows, columns)) in rows.chunks_exact(STEP).zip(columns.chunks_exact(STEP)).enumerate() {
+        let rows = &rows[first_row * SIDE..(first_row + HEIGHT) * SIDE];
         for pair in 0..SIDE / 2 {
+            for ahead in ahead {
+                simd.prefetch_to_second(ahead.wrapping_add(step * STEP + pair * SIDE));
+            }
             let factors = [0, S::LANES].map(|column| place_in_panel(first_column + column, 2 * pair));
             let factors = [simd.load_pairs(&columns[factors[0]..]), simd.load_pairs(&columns[factors[1]..])];
-            for row in 0..STRIP_ROWS {
+            for row in 0..HEIGHT {
                 let factor = simd.splat_pair(&rows[row * SIDE + 2 * pair..row * SIDE + 2 * pair + 2]);
                 for vector in 0..2 {
                     sums[row][vector] = simd.add_products(sums[row][vector], factor, factors[vector]);

@@ -196,7 +196,7 @@ impl Unit for Tiles {
         &self,
         simd: S,
         rows: &[bf16],
-        columns: &[bf16],
+        (columns, _): (&[bf16], &[bf16]),
         n_rows: usize,
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,

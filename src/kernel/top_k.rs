@@ -126,7 +126,14 @@ impl Kernel for ScanMany<'_> {
         let mut offer = Offer { best: self.best, gates };
         for (block, rows) in self.rows.chunks(product::BLOCK_ROWS * self.queries.dim()).enumerate() {
             let first_index = self.first_index + block * product::BLOCK_ROWS;
-            product::multiply::<S, ROWS, _>(simd, rows, self.queries, first_index, &mut offer);
+            product::multiply::<S, ROWS, _>(
+                simd,
+                rows,
+                self.queries,
+                0..self.queries.n_panels(),
+                first_index,
+                &mut offer,
+            );
         }
     }
 }

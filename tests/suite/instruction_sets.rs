@@ -77,6 +77,13 @@ fn neither_threads_nor_company_nor_repetition_change_a_bit() {
                 let again = encode(&fixture("tiny-bert"), &other, &texts);
                 assert!(again == first, "{isa}, {precision:?}, {threads} threads, {batch_tokens} tokens together");
             }
+            let mut alone = Vec::new();
+            let three = Options { threads: NonZeroUsize::new(3), ..options(isa, precision) };
+            let encoder = Encoder::load(&open(&fixture("tiny-bert")), &three).expect("a model that loads");
+            for text in &texts {
+                alone.extend_from_slice(encoder.encode(&[text], Kind::Query).expect("a vector").vectors.as_slice());
+            }
+            assert!(alone == first.as_slice(), "{isa}, {precision:?}, one by one, threads sharing each text");
             let turned: Vec<String> = texts.iter().rev().cloned().collect();
             let turned = encode(&fixture("tiny-bert"), &options(isa, precision), &turned);
             assert!(turned.rows().rev().eq(first.rows()), "{isa}, {precision:?}, in another order");

@@ -60,7 +60,7 @@ impl InplaceOp1 for Embed<'_> {
     fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let Pass { network, batch, scratch } = self.0;
         let (rows, mut scratch) = (numbers(rows, layout)?, scratch.borrow_mut());
-        let Scratch { places, input, .. } = &mut **scratch;
+        let Scratch { places, input, workspace, .. } = &mut **scratch;
         let words = Gather { table: &network.words, indices: &batch.ids };
         match &network.positions {
             Some(positions) => {
@@ -71,7 +71,7 @@ impl InplaceOp1 for Embed<'_> {
             }
             None => embed(network.isa, &[words], network.hidden, rows),
         }
-        layer_norm(network.isa, &network.embedding_norm.view(), rows, Some(input));
+        layer_norm(network.isa, &network.embedding_norm.view(), rows, Some(input), workspace);
         Ok(())
     }
 }
@@ -110,7 +110,8 @@ impl InplaceOp1 for Normalise<'_> {
     }
 
     fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        layer_norm(self.pass.network.isa, &self.norm.view(), numbers(rows, layout)?, None);
+        let workspace = &mut self.pass.scratch.borrow_mut().workspace;
+        layer_norm(self.pass.network.isa, &self.norm.view(), numbers(rows, layout)?, None, workspace);
         Ok(())
     }
 }
@@ -128,7 +129,7 @@ impl Packed {
     fn layer_normed_after(&self, layer: &Layer, batch: &PackedTokens, rows: &mut [f32], scratch: &mut Scratch) {
         self.attend(layer, batch, rows, scratch);
         let norm = layer.attention_norm.as_ref().unwrap_or(&self.embedding_norm);
-        layer_norm(self.isa, &norm.view(), rows, Some(&mut scratch.input));
+        layer_norm(self.isa, &norm.view(), rows, Some(&mut scratch.input), &mut scratch.workspace);
         self.feed_forward(layer, rows, scratch);
         if let Some(bottleneck) = &layer.bottleneck {
             self.norm_to_input(&layer.feed_forward_norm, rows, scratch);
@@ -136,7 +137,8 @@ impl Packed {
             linear(&bottleneck.down, input, bottleneck.activation, Output::Operand(inner), workspace);
             linear(&bottleneck.up, inner, kernel::Activation::Identity, Output::Residual(rows), workspace);
         }
-        layer_norm(self.isa, &layer.feed_forward_norm.view(), rows, Some(&mut scratch.input));
+        let norm = layer.feed_forward_norm.view();
+        layer_norm(self.isa, &norm, rows, Some(&mut scratch.input), &mut scratch.workspace);
     }
 
     /// A layer that makes its input of the residual path. The first one has the embedding in `scratch.input`.

@@ -5,11 +5,11 @@ use half::bf16;
 use super::super::Isa;
 use super::super::buffer::Buffer;
 use super::super::function::{GROUP_ROWS, ROUGH_POWER, falling_power_of_two};
-use super::super::operand::{Operand, SIDE, STEP};
+use super::super::operand::{SIDE, STEP, Writer};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Idle, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
-use super::{Job, Mask};
+use super::{Head, Job, Mask};
 
 /// Memory for one head of one sequence. Queries and weights are blocks of rows, keys and values panels of columns.
 #[derive(Debug, Clone, Default)]
@@ -22,17 +22,16 @@ pub(super) struct Scratch {
     weights: Buffer<bf16>,
 }
 
-pub(super) fn attend(isa: Isa, job: Job<'_>, context: &mut Operand, rows: &mut Buffer<f32>, scratch: &mut Scratch) {
+pub(super) fn attend(isa: Isa, job: Job<'_>, context: &Writer<'_>, scratch: &mut Scratch) {
     if let Some(unit) = Tiles::configure(isa) {
-        return isa.run(Half { job, context, rows, scratch, unit });
+        return isa.run(Half { job, context, scratch, unit });
     }
-    isa.run(Half { job, context, rows, scratch, unit: Vectors });
+    isa.run(Half { job, context, scratch, unit: Vectors });
 }
 
 struct Half<'a, U> {
     job: Job<'a>,
-    context: &'a mut Operand,
-    rows: &'a mut Buffer<f32>,
+    context: &'a Writer<'a>,
     scratch: &'a mut Scratch,
     unit: U,
 }
@@ -42,37 +41,16 @@ impl<U: Unit> Kernel for Half<'_, U> {
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let width = self.job.width();
-        for (first, len) in self.job.sequences() {
-            self.rows.resize(len * width);
-            for head in 0..self.job.settings.n_heads {
-                let head = Head { job: self.job, first, len, head };
-                self.scratch.take_head(&head);
-                for block in 0..len.div_ceil(SIDE) {
-                    self.scratch.attend(simd, &self.unit, &head, block, self.rows);
-                }
-            }
-            for (row, numbers) in self.rows.chunks_exact(width).enumerate() {
-                self.context.write_row(simd, first + row, numbers);
+        for head in self.job.heads() {
+            self.scratch.take_head(&head);
+            for block in 0..head.n_blocks() {
+                self.scratch.attend(simd, &self.unit, &head, block, self.context);
             }
         }
     }
 }
 
-/// One head of one sequence.
-#[derive(Clone, Copy)]
-struct Head<'a> {
-    job: Job<'a>,
-    first: usize,
-    len: usize,
-    head: usize,
-}
-
 impl Head<'_> {
-    fn dim(&self) -> usize {
-        self.job.settings.head_dim
-    }
-
     /// Steps of 32 dimensions.
     fn n_steps(&self) -> usize {
         self.dim().div_ceil(SIDE)
@@ -85,16 +63,16 @@ impl Head<'_> {
 
     /// Whether some query of the sequence does not attend to some key of a panel.
     fn hides_keys_of(&self, panel: usize) -> bool {
-        self.job.settings.mask != Mask::Full || (panel + 1) * SIDE > self.len
+        self.settings.mask != Mask::Full || (panel + 1) * SIDE > self.len
     }
 
     /// A step of the token's query (0), key (1) or value (2), padded with zeros.
     #[inline(always)]
     fn line(&self, token: usize, part: usize, step: usize) -> [bf16; SIDE] {
-        let (row, first) = (self.first + token, part * self.job.width() + self.head * self.dim() + step * SIDE);
+        let (row, first) = (self.first + token, self.column(part) + step * SIDE);
         let n = SIDE.min(self.dim() - step * SIDE);
         let mut line = [bf16::ZERO; SIDE];
-        let qkv = self.job.qkv;
+        let qkv = self.qkv;
         if first.is_multiple_of(SIDE) && n == SIDE {
             line.copy_from_slice(&qkv.half[qkv.line(row, first / SIDE)..][..SIDE]);
         } else {
@@ -178,7 +156,7 @@ impl Scratch {
 
     /// The context of a block of 32 queries.
     #[inline(always)]
-    fn attend<S: Simd, U: Unit>(&mut self, simd: S, unit: &U, head: &Head<'_>, block: usize, context: &mut [f32]) {
+    fn attend<S: Simd, U: Unit>(&mut self, simd: S, unit: &U, head: &Head<'_>, block: usize, context: &Writer<'_>) {
         let (n_steps, n_blocks) = (head.n_steps(), head.n_blocks());
         let n_rows = SIDE.min(head.len - block * SIDE);
         self.scores.resize(n_blocks.max(self.scores.len()), Square::default());
@@ -186,25 +164,25 @@ impl Scratch {
         let queries = &self.queries[block * n_steps * STEP..][..n_steps * STEP];
         let mut largest = [simd.splat(f32::MIN); SIDE];
         for (keys, scores) in self.keys.chunks_exact(n_steps * STEP).zip(&mut self.scores) {
-            unit.square(simd, queries, keys, n_rows, scores, &mut Idle);
+            unit.square(simd, queries, (keys, &[]), n_rows, scores, &mut Idle);
         }
         for (panel, scores) in self.scores[..n_blocks].iter_mut().enumerate() {
-            if let Some(bias) = head.job.settings.bias {
+            if let Some(bias) = head.settings.bias {
                 for (row, scores) in scores.0[..n_rows].iter_mut().enumerate() {
                     let at = (head.head, block * SIDE + row, panel * SIDE);
-                    bias.add(simd, at, head.job.product_scale(), scores);
+                    bias.add(simd, at, head.product_scale(), scores);
                 }
             }
             if head.hides_keys_of(panel) {
-                hide_keys(head, block, panel, scores);
+                hide_keys(head, block, panel, n_rows, scores);
             }
             raise(simd, scores, n_rows, &mut largest);
         }
         let mut sums = [simd.splat(0.0); SIDE];
-        let scale = simd.splat(head.job.scale());
+        let scale = simd.splat(head.scale());
         for (row, largest) in largest.iter_mut().enumerate() {
             // Rows past the last hold old scores, whose weights must not overflow.
-            let shift = if row < n_rows { simd.largest(*largest) * head.job.scale() } else { f32::MAX };
+            let shift = if row < n_rows { simd.largest(*largest) * head.scale() } else { f32::MAX };
             *largest = simd.splat(shift);
         }
         for (scores, weights) in self.scores.iter().zip(self.weights.chunks_exact_mut(STEP)) {
@@ -226,20 +204,20 @@ impl Scratch {
         head: &Head<'_>,
         block: usize,
         sums: &[S::F32; SIDE],
-        context: &mut [f32],
+        context: &Writer<'_>,
     ) {
-        let (dim, width) = (head.dim(), head.job.width());
+        let dim = head.dim();
         let n_rows = SIDE.min(head.len - block * SIDE);
         let mut square = Square::default();
         for (step, values) in self.values.chunks_exact(head.n_blocks() * STEP).enumerate() {
-            unit.square(simd, &self.weights, values, n_rows, &mut square, &mut Idle);
-            for (row, numbers) in square.0[..n_rows].iter().enumerate() {
+            unit.square(simd, &self.weights, (values, &[]), n_rows, &mut square, &mut Idle);
+            let (column, n) = (head.column(0) + step * SIDE, SIDE.min(dim - step * SIDE));
+            for (row, numbers) in square.0[..n_rows].iter_mut().enumerate() {
                 let factor = simd.splat(1.0 / simd.sum(sums[row]));
-                let at = (block * SIDE + row) * width + head.head * dim + step * SIDE;
-                let out = &mut context[at..at + SIDE.min(dim - step * SIDE)];
-                for (numbers, out) in numbers.chunks_exact(S::LANES).zip(out.chunks_mut(S::LANES)) {
-                    simd.store_up_to(simd.mul(simd.load(numbers), factor), out);
+                for numbers in numbers.chunks_exact_mut(S::LANES) {
+                    simd.store(simd.mul(simd.load(numbers), factor), numbers);
                 }
+                context.write_some(simd, head.first + block * SIDE + row, column, &numbers[..n]);
             }
         }
     }
@@ -274,10 +252,10 @@ fn weigh<S: Simd>(
 }
 
 /// Gives the keys that a query does not attend to the least score, of which the weight vanishes.
-fn hide_keys(head: &Head<'_>, block: usize, panel: usize, scores: &mut Square) {
+fn hide_keys(head: &Head<'_>, block: usize, panel: usize, n_rows: usize, scores: &mut Square) {
     let panel = panel * SIDE..(panel + 1) * SIDE;
-    for (row, scores) in scores.0.iter_mut().enumerate() {
-        let keys = head.job.settings.mask.keys(block * SIDE + row, head.len);
+    for (row, scores) in scores.0[..n_rows].iter_mut().enumerate() {
+        let keys = head.settings.mask.keys(block * SIDE + row, head.len);
         let start = keys.start.clamp(panel.start, panel.end) - panel.start;
         let end = keys.end.clamp(panel.start, panel.end) - panel.start;
         scores[..start].fill(f32::MIN);

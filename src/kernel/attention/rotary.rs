@@ -3,8 +3,12 @@
 //! In a head, number `i` and number `i + half` are the coordinates that are turned together; what lies beyond twice
 //! `half` stays. Source: Su et al., RoFormer (arXiv 2104.09864), in the layout of GPT-NeoX.
 
+#![expect(unsafe_code, reason = "several threads turn rows of one operand")]
+
+use std::ops::Range;
+
 use super::super::buffer::Buffer;
-use super::super::operand::{Operand, Precision, SIDE};
+use super::super::operand::{Operand, Precision, SIDE, Writer};
 use super::super::simd::{Kernel, Simd};
 use super::super::{Isa, Workspace};
 
@@ -27,6 +31,9 @@ impl Rotary {
     }
 }
 
+/// Rows that take about a microsecond: fewer are not worth being handed over.
+const LEAST_ROWS: usize = 4;
+
 /// Turns the queries and the keys of the packed sequences.
 ///
 /// A row of `qkv` holds the queries of `n_heads` heads of `head_dim` numbers, then the keys, then the values. Sequence
@@ -41,10 +48,15 @@ pub fn rotate(
 ) {
     assert_eq!(qkv.dim(), 3 * n_heads * head_dim, "queries, keys and values of all heads");
     assert!(2 * rotary.half <= head_dim, "as many angles as a head has pairs");
-    assert_eq!(offsets.last().copied().unwrap_or(0), qkv.n_rows(), "offsets end with the number of rows");
+    let n_rows = qkv.n_rows();
+    assert_eq!(offsets.last().copied().unwrap_or(0), n_rows, "offsets end with the number of rows");
     assert!(offsets.is_sorted(), "offsets ascend");
     if rotary.half > 0 {
-        isa.run(Rotate { rotary, head_dim, n_lines: 2 * n_heads, offsets, qkv, row: &mut workspace.row });
+        // SAFETY: each thread turns rows that no other one has.
+        let qkv = &unsafe { qkv.writer() };
+        workspace.share(n_rows, LEAST_ROWS, |rows, scratch| {
+            isa.run(Rotate { rotary, head_dim, n_lines: 2 * n_heads, offsets, rows, qkv, row: &mut scratch.row });
+        });
     }
 }
 
@@ -54,7 +66,9 @@ struct Rotate<'a> {
     /// Heads of queries and keys together.
     n_lines: usize,
     offsets: &'a [usize],
-    qkv: &'a mut Operand,
+    /// Which of the rows of all sequences.
+    rows: Range<usize>,
+    qkv: &'a Writer<'a>,
     row: &'a mut Buffer<f32>,
 }
 
@@ -68,28 +82,25 @@ impl Kernel for Rotate<'_> {
             let angles = self.rotary.cosines.chunks_exact(half).zip(self.rotary.sines.chunks_exact(half));
             assert!((ends[1] - ends[0]) * half <= self.rotary.cosines.len(), "a place beyond the angles");
             for (row, (cosines, sines)) in (ends[0]..ends[1]).zip(angles) {
+                if !self.rows.contains(&row) {
+                    continue;
+                }
                 match self.qkv.precision() {
                     Precision::F32 => {
-                        let start = row * self.qkv.dim();
-                        let numbers = &mut self.qkv.single[start..start + width];
-                        turn_heads(simd, numbers, self.head_dim, cosines, sines);
+                        turn_heads(simd, self.qkv.singles(row, 0, width), self.head_dim, cosines, sines);
                     }
                     Precision::Bf16 => {
                         let n_steps = width.div_ceil(SIDE);
                         self.row.resize(n_steps * SIDE);
-                        for step in 0..n_steps {
-                            let line = self.qkv.line(row, step);
-                            let from = &self.qkv.half[line..line + SIDE];
-                            let to = &mut self.row[step * SIDE..(step + 1) * SIDE];
+                        for (step, to) in self.row.chunks_exact_mut(SIDE).enumerate() {
+                            let from = self.qkv.halves(self.qkv.line(row, step), SIDE);
                             for (from, to) in from.chunks_exact(S::LANES).zip(to.chunks_exact_mut(S::LANES)) {
                                 simd.store(simd.load_bf16(from), to);
                             }
                         }
                         turn_heads(simd, &mut self.row[..width], self.head_dim, cosines, sines);
-                        for step in 0..n_steps {
-                            let line = self.qkv.line(row, step);
-                            let from = &self.row[step * SIDE..(step + 1) * SIDE];
-                            let to = &mut self.qkv.half[line..line + SIDE];
+                        for (step, from) in self.row.chunks_exact(SIDE).enumerate() {
+                            let to = self.qkv.halves(self.qkv.line(row, step), SIDE);
                             for (from, to) in from.chunks_exact(S::LANES).zip(to.chunks_exact_mut(S::LANES)) {
                                 simd.store_bf16(simd.load(from), to);
                             }

@@ -3,10 +3,10 @@
 use super::super::Isa;
 use super::super::buffer::Buffer;
 use super::super::function::{GROUP_ROWS, POWER, falling_power_of_two};
-use super::super::operand::Operand;
+use super::super::operand::Writer;
 use super::super::product::{self, BLOCK_ROWS, PackedMatrix, TileUser};
 use super::super::simd::{Kernel, Simd};
-use super::Job;
+use super::{Head, Job};
 
 /// Memory for one head of one sequence.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,7 @@ pub(super) struct Scratch {
 pub(super) struct Single<'a> {
     pub(super) isa: Isa,
     pub(super) job: Job<'a>,
-    pub(super) context: &'a mut Operand,
-    pub(super) rows: &'a mut Buffer<f32>,
+    pub(super) context: &'a Writer<'a>,
     pub(super) scratch: &'a mut Scratch,
 }
 
@@ -31,30 +30,23 @@ impl Kernel for Single<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let width = self.job.width();
-        for (first, len) in self.job.sequences() {
-            self.rows.resize(len * width);
-            for head in 0..self.job.settings.n_heads {
-                self.scratch.take_head(self.isa, self.job, first, len, head);
-                self.scratch.attend::<S, ROWS>(simd, self.job, head, self.rows);
-            }
-            for (row, numbers) in self.rows.chunks_exact(width).enumerate() {
-                self.context.write_row(simd, first + row, numbers);
-            }
+        for head in self.job.heads() {
+            self.scratch.take_head(self.isa, &head);
+            self.scratch.attend::<S, ROWS>(simd, &head, self.context);
         }
     }
 }
 
 impl Scratch {
     /// Copies a head out of the packed rows, in the order that products read.
-    fn take_head(&mut self, isa: Isa, job: Job<'_>, first: usize, len: usize, head: usize) {
-        let (width, dim) = (job.width(), job.settings.head_dim);
+    fn take_head(&mut self, isa: Isa, head: &Head<'_>) {
+        let (len, dim) = (head.len, head.dim());
         self.queries.resize(len * dim);
         self.keys.reshape(isa, len, dim);
         self.values.reshape(isa, dim, len);
-        let rows = job.qkv.single.chunks_exact(3 * width).skip(first).take(len);
+        let rows = head.qkv.single.chunks_exact(3 * head.width()).skip(head.first).take(len);
         for (row, numbers) in rows.enumerate() {
-            let part = |part: usize| &numbers[part * width + head * dim..][..dim];
+            let part = |part: usize| &numbers[head.column(part)..][..dim];
             self.queries[row * dim..][..dim].copy_from_slice(part(0));
             self.keys.set_row(row, part(1));
             self.values.set_column(row, part(2));
@@ -62,25 +54,25 @@ impl Scratch {
     }
 
     #[inline(always)]
-    fn attend<S: Simd, const ROWS: usize>(&mut self, simd: S, job: Job<'_>, head: usize, context: &mut [f32]) {
-        let (len, dim, width) = (self.keys.len(), job.settings.head_dim, job.width());
+    fn attend<S: Simd, const ROWS: usize>(&mut self, simd: S, head: &Head<'_>, context: &Writer<'_>) {
+        let (len, dim) = (head.len, head.dim());
         for (block, queries) in self.queries.chunks(BLOCK_ROWS * dim).enumerate() {
             let n_rows = queries.len() / dim;
             let first = block * BLOCK_ROWS;
             self.weights.resize(n_rows * len);
             let mut scores = product::Copy { out: &mut self.weights, width: len };
-            product::multiply::<S, ROWS, _>(simd, queries, &self.keys, 0, &mut scores);
+            product::multiply::<S, ROWS, _>(simd, queries, &self.keys, 0..self.keys.n_panels(), 0, &mut scores);
             let mut sums = [0.0; BLOCK_ROWS];
             for (row, (weights, sum)) in self.weights.chunks_exact_mut(len).zip(&mut sums).enumerate() {
-                if let Some(bias) = job.settings.bias {
-                    bias.add(simd, (head, first + row, 0), job.product_scale(), weights);
+                if let Some(bias) = head.settings.bias {
+                    bias.add(simd, (head.head, first + row, 0), head.product_scale(), weights);
                 }
-                let keys = job.settings.mask.keys(first + row, len);
-                *sum = softmax(simd, weights, keys, job.scale());
+                let keys = head.settings.mask.keys(first + row, len);
+                *sum = softmax(simd, weights, keys, head.scale());
             }
-            let out = &mut context[first * width + head * dim..];
-            let mut normalised = Normalised { out, width, dim, sums: &sums };
-            product::multiply::<S, ROWS, _>(simd, &self.weights, &self.values, 0, &mut normalised);
+            let mut normalised = Normalised { head, context, first, sums: &sums };
+            let panels = 0..self.values.n_panels();
+            product::multiply::<S, ROWS, _>(simd, &self.weights, &self.values, panels, 0, &mut normalised);
         }
     }
 }
@@ -123,9 +115,10 @@ fn load_or_least<S: Simd>(simd: S, from: &[f32]) -> S::F32 {
 
 /// Divides by the sum of the weights on the way out.
 struct Normalised<'a> {
-    out: &'a mut [f32],
-    width: usize,
-    dim: usize,
+    head: &'a Head<'a>,
+    context: &'a Writer<'a>,
+    /// The place in its sequence of the block's first query.
+    first: usize,
     sums: &'a [f32],
 }
 
@@ -140,7 +133,8 @@ impl<S: Simd> TileUser<S> for Normalised<'_> {
     ) {
         for (row, sums) in (row..).zip(sums) {
             let factor = simd.splat(1.0 / self.sums[row]);
-            let out = &mut self.out[row * self.width..][column..self.dim];
+            let n = (VECTORS * S::LANES).min(self.head.dim() - column);
+            let out = self.context.singles(self.head.first + self.first + row, self.head.column(0) + column, n);
             for (&sum, out) in sums.iter().zip(out.chunks_mut(S::LANES)) {
                 simd.store_up_to(simd.mul(sum, factor), out);
             }

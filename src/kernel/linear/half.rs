@@ -3,55 +3,62 @@
 //! While the tile unit works on one square, the vector units finish the one before: tile instructions keep few slots
 //! busy, so that bias, activation and store nearly vanish in their shadow.
 
+use std::ops::Range;
+
 use super::super::operand::{Operand, Precision, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Meanwhile, Panels, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
-use super::{Finish, Output};
+use super::{Finish, Grid, Target};
 
 /// Blocks of rows that meet a panel before the next panel is fetched: 256 rows stay in the second cache.
 const BLOCKS: usize = 8;
 
-pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: Finish<'_>, workspace: &mut Workspace) {
-    let squares = &mut workspace.squares;
-    if let Some(tiles) = Tiles::configure(isa) {
-        return isa.run(Half { panels, input, finish, squares, unit: tiles });
-    }
-    isa.run(Half { panels, input, finish, squares, unit: Vectors });
+pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Finish<'_>, workspace: &mut Workspace) {
+    let grid = Grid { n_rows: input.n_rows(), group_rows: BLOCKS * SIDE, n_panels: panels.n_panels };
+    workspace.share(grid.len(), grid.least(panels.n_steps * STEP), |cells, scratch| {
+        let (cells, squares) = (grid.rows_and_panels(cells), &mut scratch.squares);
+        if let Some(tiles) = Tiles::configure(isa) {
+            return isa.run(Half { panels, input, cells, finish, squares, unit: tiles });
+        }
+        isa.run(Half { panels, input, cells, finish, squares, unit: Vectors });
+    });
 }
 
-struct Half<'a, U> {
+struct Half<'a, I, U> {
     panels: &'a Panels,
     input: &'a Operand,
-    finish: Finish<'a>,
+    cells: I,
+    finish: &'a Finish<'a>,
     squares: &'a mut [Square; 2],
     unit: U,
 }
 
-impl<U: Unit> Kernel for Half<'_, U> {
+impl<I: Iterator<Item = (Range<usize>, Range<usize>)>, U: Unit> Kernel for Half<'_, I, U> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let Self { panels, input, mut finish, squares, unit } = self;
+        let Self { panels, input, cells, finish, squares, unit } = self;
         let block_len = panels.n_steps * STEP;
-        let (n_rows, n_shares) = (finish.n_rows, panels.n_steps);
+        let n_shares = panels.n_steps;
         let [mut current, mut before] = squares.each_mut();
         let mut pending = None;
-        for (group, blocks) in input.half.chunks(BLOCKS * block_len).enumerate() {
-            for panel in 0..panels.n_panels {
-                for (block, rows) in blocks.chunks_exact(block_len).enumerate() {
-                    let row = (group * BLOCKS + block) * SIDE;
-                    let mut shadow = Shadow::new(&mut finish, before, pending, n_shares);
-                    unit.square(simd, rows, panels.panel(panel), n_rows - row, current, &mut shadow);
+        for (rows, panels_of_group) in cells {
+            for panel in panels_of_group {
+                for row in rows.clone().step_by(SIDE) {
+                    let block = &input.half[row / SIDE * block_len..][..block_len];
+                    let mut shadow = Shadow::new(finish, before, pending, n_shares);
+                    let columns = (panels.panel(panel), panels.panel_or_none(panel + 1));
+                    unit.square(simd, block, columns, rows.end - row, current, &mut shadow);
                     shadow.rest(simd);
                     (current, before) = (before, current);
                     pending = Some((row, panel * SIDE));
                 }
             }
         }
-        Shadow::new(&mut finish, before, pending, n_shares).rest(simd);
+        Shadow::new(finish, before, pending, n_shares).rest(simd);
     }
 }
 
@@ -60,7 +67,7 @@ const SHARE_ROWS: usize = 2;
 
 /// The square before the one being multiplied, finished in even shares.
 struct Shadow<'a, 'b> {
-    finish: &'a mut Finish<'b>,
+    finish: &'a Finish<'b>,
     sums: &'a Square,
     row: usize,
     column: usize,
@@ -68,25 +75,27 @@ struct Shadow<'a, 'b> {
     line: usize,
     n_shares: usize,
     next_row: usize,
+    /// Rows of the square that there are.
+    n_rows: usize,
     credit: usize,
 }
 
 impl<'a, 'b> Shadow<'a, 'b> {
     /// `pending` is where the square begins; without one there is nothing to do.
     #[inline(always)]
-    fn new(finish: &'a mut Finish<'b>, sums: &'a Square, pending: Option<(usize, usize)>, n_shares: usize) -> Self {
+    fn new(finish: &'a Finish<'b>, sums: &'a Square, pending: Option<(usize, usize)>, n_shares: usize) -> Self {
         let (row, column) = pending.unwrap_or_default();
-        let next_row = if pending.is_some() { 0 } else { SIDE };
-        let line = match &finish.output {
-            Output::Operand(operand) => operand.line(row, column / SIDE),
-            Output::Rows(_) | Output::Residual(_) | Output::Gate(_) => 0,
+        let n_rows = if pending.is_some() { SIDE.min(finish.n_rows - row) } else { 0 };
+        let line = match &finish.target {
+            Target::Operand(operand) => operand.line(row, column / SIDE),
+            Target::Rows(_) | Target::Residual(_) | Target::Gate(_) => 0,
         };
-        Self { finish, sums, row, column, line, n_shares, next_row, credit: 0 }
+        Self { finish, sums, row, column, line, n_shares, next_row: 0, n_rows, credit: 0 }
     }
 
     #[inline(always)]
     fn rest<S: Simd>(&mut self, simd: S) {
-        while self.next_row < SIDE {
+        while self.next_row < self.n_rows {
             self.some_rows(simd);
         }
     }
@@ -100,8 +109,8 @@ impl<'a, 'b> Shadow<'a, 'b> {
                 *tile = [simd.load(&sums[at..]), simd.load(&sums[at + S::LANES..])];
             }
             self.finish.apply(simd, self.column + at, &mut tile);
-            match &mut self.finish.output {
-                Output::Operand(operand) if operand.precision() == Precision::Bf16 => {
+            match &self.finish.target {
+                Target::Operand(operand) if operand.precision() == Precision::Bf16 => {
                     // The square is a step of a block of the operand: its rows follow each other.
                     let first = self.line + self.next_row * SIDE + at;
                     operand.write_lines(simd, first, &tile);
@@ -117,7 +126,7 @@ impl Meanwhile for Shadow<'_, '_> {
     #[inline(always)]
     fn share<S: Simd>(&mut self, simd: S) {
         self.credit += SIDE / SHARE_ROWS;
-        while self.credit >= self.n_shares && self.next_row < SIDE {
+        while self.credit >= self.n_shares && self.next_row < self.n_rows {
             self.credit -= self.n_shares;
             self.some_rows(simd);
         }

@@ -116,7 +116,7 @@ impl Block {
     ) {
         self.peaks.0.fill([f32::MIN; SIDE]);
         for (scores, panel) in self.scores.iter_mut().zip(group) {
-            unit.square(simd, &self.rounded, centroids.panels.panel(panel), n_rows, scores, &mut Idle);
+            unit.square(simd, &self.rounded, (centroids.panels.panel(panel), &[]), n_rows, scores, &mut Idle);
             let n_columns = centroids.len() - panel * SIDE;
             if n_columns < SIDE {
                 scores.0.iter_mut().for_each(|row| row[n_columns..].fill(f32::MIN));

@@ -84,6 +84,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch_to_second<T>(self, from: *const T) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     fn load_bf16(self, from: &[bf16]) -> __m256 {
         // SAFETY: `self` proves AVX2, and the slice taken holds the 16 bytes read; a bf16 is the upper half of an f32.
         unsafe {

@@ -108,6 +108,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    fn prefetch_to_second<T>(self, from: *const T) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     fn load_bf16(self, from: &[bf16]) -> __m512 {
         // SAFETY: `self` proves AVX-512 F, and the slice taken holds the 32 bytes read; a bf16 is the upper half of an f32.
         unsafe {

@@ -58,6 +58,9 @@ impl Simd for Portable {
     fn prefetch(self, _from: *const f32) {}
 
     #[inline(always)]
+    fn prefetch_to_second<T>(self, _from: *const T) {}
+
+    #[inline(always)]
     fn load_bf16(self, from: &[bf16]) -> Four {
         [from[0].to_f32(), from[1].to_f32(), from[2].to_f32(), from[3].to_f32()]
     }

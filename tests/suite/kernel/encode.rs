@@ -4,8 +4,8 @@ use super::*;
 use half::bf16;
 use thematic::kernel::{Activation, Attention, Gather, LayerNorm, LinearWeights, Mask, Operand, Output, Precision};
 use thematic::kernel::{
-    DistanceBias, Rotary, Table, Workspace, attention, embed, layer_norm, layer_norm_to, linear, mean_pool, rotate,
-    scale_to_unit, sum_rows,
+    DistanceBias, Rotary, Table, Team, Workspace, attention, embed, layer_norm, layer_norm_to, linear, mean_pool,
+    rotate, scale_to_unit, sum_rows,
 };
 
 const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
@@ -136,6 +136,92 @@ fn a_sequence_keeps_its_bits_whatever_is_packed_beside_it() {
 }
 
 #[test]
+fn few_rows_have_the_bits_of_the_same_rows_among_many() {
+    // Up to 33 rows: every height of a tile and of a strip, and one more than a square has; outputs on both sides of a
+    // panel's edge.
+    for (isa, precision) in everywhere() {
+        for (n_in, n_out) in [(1, 1), (31, 33), (32, 64), (65, 97)] {
+            let input = numbers(33 * n_in, 12);
+            let weights =
+                LinearWeights::pack(isa, precision, &numbers(n_out * n_in, 13), n_in, Some(&numbers(n_out, 14)));
+            let mut workspace = Workspace::new();
+            let mut of = |rows: &[f32]| {
+                let (mut operand, mut next) = (Operand::new(precision), Operand::new(precision));
+                operand.fill(isa, rows, n_in);
+                let mut out = vec![f32::NAN; rows.len() / n_in * n_out];
+                linear(&weights, &operand, Activation::Gelu, Output::Rows(&mut out), &mut workspace);
+                linear(&weights, &operand, Activation::Gelu, Output::Operand(&mut next), &mut workspace);
+                (out, (0..next.n_rows()).flat_map(|row| next.row(row)).collect::<Vec<f32>>())
+            };
+            let (all, all_next) = of(&input);
+            let rounded = rounded(precision, &all);
+            assert_eq!(all_next, rounded, "{isa}, {precision:?}, {n_in} to {n_out}");
+            for n_rows in 1..33 {
+                let (out, next) = of(&input[(33 - n_rows) * n_in..]);
+                let case = format!("{isa}, {precision:?}, {n_in} to {n_out}, {n_rows} rows");
+                assert_eq!(out, all[(33 - n_rows) * n_out..], "{case}");
+                assert_eq!(next, all_next[(33 - n_rows) * n_out..], "{case}");
+            }
+        }
+    }
+}
+
+/// All kernels that a team shares, on sequences of these lengths; what they leave behind.
+fn all_shared_kernels(
+    isa: Isa,
+    precision: Precision,
+    (n_heads, head_dim): (usize, usize),
+    lengths: &[usize],
+    workspace: &mut Workspace,
+) -> Vec<Vec<f32>> {
+    let width = n_heads * head_dim;
+    let offsets: Vec<usize> = (0..=lengths.len()).map(|end| lengths[..end].iter().sum()).collect();
+    let n_rows = offsets[lengths.len()];
+    let settings = Attention { n_heads, head_dim, scale: 0.2, mask: Mask::Full, bias: None };
+    let rotary = Rotary::new(lengths.iter().copied().max().unwrap_or(0), &vec![0.1; head_dim / 2]);
+    let (scale, shift) = (numbers(width, 3), numbers(width, 4));
+    let norm = LayerNorm { scale: &scale, shift: &shift, epsilon: 1e-5 };
+    let pack = |n_in, n_out, seed| LinearWeights::pack(isa, precision, &numbers(n_in * n_out, seed), n_in, None);
+    let (three, up, down) = (pack(width, 3 * width, 5), pack(width, 70, 6), pack(70, width, 7));
+    let operand = || Operand::new(precision);
+    let (mut input, mut aside, mut qkv, mut context, mut inner) =
+        (operand(), operand(), operand(), operand(), operand());
+
+    let mut rows = numbers(n_rows * width, 8);
+    layer_norm(isa, &norm, &mut rows, Some(&mut input), workspace);
+    linear(&three, &input, Activation::Identity, Output::Operand(&mut qkv), workspace);
+    rotate(isa, &rotary, (n_heads, head_dim), &offsets, &mut qkv, workspace);
+    attention(isa, &settings, &qkv, &offsets, &mut context, workspace);
+    layer_norm_to(isa, &norm, &rows, &mut aside, workspace);
+    linear(&up, &aside, Activation::Gelu, Output::Operand(&mut inner), workspace);
+    linear(&up, &context, Activation::Silu, Output::Gate(&mut inner), workspace);
+    linear(&down, &inner, Activation::Identity, Output::Residual(&mut rows), workspace);
+    let mut plain = vec![f32::NAN; rows.len()];
+    linear(&down, &inner, Activation::Relu, Output::Rows(&mut plain), workspace);
+    let held = [&input, &aside, &qkv, &context, &inner];
+    let held = held.map(|operand| (0..n_rows).flat_map(|row| operand.row(row)).collect());
+    held.into_iter().chain([rows, plain]).collect()
+}
+
+#[test]
+fn helpers_change_no_bit() {
+    for (isa, precision) in everywhere() {
+        for heads in [(2, 32), (3, 24), (1, 7), (4, 64)] {
+            for lengths in [&[1][..], &[12], &[3, 0, 30], &[100, 250, 2]] {
+                let alone = all_shared_kernels(isa, precision, heads, lengths, &mut Workspace::new());
+                let (team, mut workspace) = (Team::new(3), Workspace::new());
+                let _leading = team.lead(&mut workspace);
+                while workspace.members() < 3 {
+                    std::thread::yield_now();
+                }
+                let shared = all_shared_kernels(isa, precision, heads, lengths, &mut workspace);
+                assert!(shared == alone, "{isa}, {precision:?}, {heads:?}, {lengths:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn rows_are_embedded_normalised_and_pooled() {
     for isa in Isa::available() {
         for dim in [1, 3, 4, 15, 16, 17, 33, 100] {
@@ -180,7 +266,7 @@ fn check_layer_norm(isa: Isa, mut rows: Vec<f32>, dim: usize) {
     let norm = LayerNorm { scale: &scale, shift: &shift, epsilon: 1e-5 };
     let before = rows.clone();
     let mut operand = Operand::new(Precision::F32);
-    layer_norm(isa, &norm, &mut rows, Some(&mut operand));
+    layer_norm(isa, &norm, &mut rows, Some(&mut operand), &mut Workspace::new());
     for (row, (before, after)) in before.chunks(dim).zip(rows.chunks(dim)).enumerate() {
         let mean = before.iter().map(|&x| f64::from(x)).sum::<f64>() / dim as f64;
         let variance = before.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / dim as f64;
