@@ -164,7 +164,7 @@ struct Prompt {
     unpooled: usize,
 }
 
-/// Texts of at most this many bytes together are encoded where they stand, without starting threads.
+/// Texts of at most this many bytes together are encoded batch by batch where they stand, helpers sharing each.
 const AT_ONCE: usize = 4096;
 
 impl Encoder {

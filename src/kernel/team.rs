@@ -301,11 +301,15 @@ mod tests {
             wait_for_a_helper(&workspace);
             // Neither part ends before the other has begun.
             let both = Barrier::new(2);
-            workspace.share(2, 1, |_, _| drop(both.wait()));
+            workspace.share(2, 1, |_, _| {
+                both.wait();
+            });
             for n_items in [0, 1, 2, 7, 1000] {
                 let done: Vec<AtomicUsize> = (0..n_items).map(|_| AtomicUsize::new(0)).collect();
                 workspace.share(n_items, 1, |items, _| {
-                    items.for_each(|item| drop(done[item].fetch_add(1, Ordering::Relaxed)));
+                    items.for_each(|item| {
+                        done[item].fetch_add(1, Ordering::Relaxed);
+                    });
                 });
                 assert!(done.iter().all(|times| times.load(Ordering::Relaxed) == 1), "{n_items} items");
             }
@@ -326,7 +330,9 @@ mod tests {
             assert!(catch_unwind(AssertUnwindSafe(|| workspace.share(2, 1, work))).is_err());
         }
         let done = AtomicUsize::new(0);
-        workspace.share(9, 1, |items, _| drop(done.fetch_add(items.len(), Ordering::Relaxed)));
+        workspace.share(9, 1, |items, _| {
+            done.fetch_add(items.len(), Ordering::Relaxed);
+        });
         assert_eq!(done.into_inner(), 9);
     }
 
@@ -350,7 +356,9 @@ mod tests {
         let _leading = team.lead(&mut workspace);
         assert_eq!(workspace.members(), 1);
         let done = AtomicUsize::new(0);
-        workspace.share(3, 1, |items, _| drop(done.fetch_add(items.len(), Ordering::Relaxed)));
+        workspace.share(3, 1, |items, _| {
+            done.fetch_add(items.len(), Ordering::Relaxed);
+        });
         assert_eq!(done.into_inner(), 3);
     }
 }
