@@ -8,6 +8,7 @@
 
 mod attention;
 mod buffer;
+pub mod cuda;
 mod dot;
 mod function;
 mod isa;

@@ -11,6 +11,7 @@ pub(super) trait Engine: Send + Sync {
     /// One row per text, end to end, each as wide as the model's body is (`Body::width`).
     ///
     /// # Errors
+    /// [`crate::error::Error::OutOfMemory`] where the batch does not fit the device, which stays usable: its halves may;
     /// [`crate::error::Error::Failed`] where the device gives up.
     fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>>;
 
@@ -30,4 +31,7 @@ pub(super) struct Habits {
     pub(super) batch_tokens: usize,
     /// Whether tokenization costs more than the engine itself, so that it should have as many threads.
     pub(super) light: bool,
+    /// Threads that should call it at once; `None` is as many as there are. On a GPU two: one's texts are copied and its
+    /// rows fetched while the other's are computed.
+    pub(super) callers: Option<usize>,
 }

@@ -4,6 +4,7 @@
 //! text's vector does not depend on its batch, bit for bit. Weights are packed once for the instruction set of the
 //! machine and shared; each thread carries whole batches through with a memory of its own.
 
+pub(super) mod cuda;
 mod operations;
 
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +23,7 @@ use crate::models::{
 
 /// A few abstracts: enough rows for the products, few enough that activations stay in the caches and that threads end
 /// together.
-const HABITS: Habits = Habits { batch_tokens: 1024, light: false };
+const HABITS: Habits = Habits { batch_tokens: 1024, light: false, callers: None };
 
 /// Rows of a table of biases by distance, and the distance from which the outermost row is taken: MPNet's constants.
 pub(super) const DISTANCE_BUCKETS: usize = 32;
