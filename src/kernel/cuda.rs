@@ -4,15 +4,10 @@
 //! the same in both programs. What computes on a device is in the submodules, which only the packed engine, k-means and
 //! search use.
 
-#[cfg(not(feature = "cuda"))]
-mod absent;
-#[cfg(feature = "cuda")]
-mod driver;
+#[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
+mod present;
 
-#[cfg(not(feature = "cuda"))]
-pub use absent::{devices, driver_version};
-#[cfg(feature = "cuda")]
-pub use driver::{devices, driver_version};
+pub use present::*;
 
 use crate::error::{Error, Problem};
 

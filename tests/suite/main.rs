@@ -9,6 +9,7 @@ mod clean;
 mod cluster;
 mod commands;
 mod dedupe;
+mod emulator;
 mod encode;
 mod faults;
 mod hub;

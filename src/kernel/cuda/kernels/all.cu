@@ -1,0 +1,3 @@
+// All kernels, as one module.
+#include "attention.cu"
+#include "rows.cu"
