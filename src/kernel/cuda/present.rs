@@ -6,6 +6,7 @@ mod driver;
 mod number;
 mod product;
 mod rows;
+mod select;
 mod tokens;
 
 pub use attention::{DistanceBias, Heads, Rotary};
@@ -14,6 +15,7 @@ pub use driver::{devices, driver_version};
 pub use number::Number;
 pub use product::LinearWeights;
 pub use rows::{NormWeights, Path, PoolingMode, takes_width};
+pub use select::{Matrix, Selection};
 pub use tokens::{Batch, Tokens};
 
 use super::{DeviceInfo, Failure, LEAST_CAPABILITY, Precision};

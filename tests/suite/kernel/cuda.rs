@@ -331,6 +331,55 @@ fn pooling_gives_the_rows_of_every_mode() {
     }
 }
 
+#[test]
+fn the_nearest_is_the_first_of_the_best_scores() {
+    for (n_rows, n_columns) in [(1, 1), (5, 31), (4, 33), (3, 100)] {
+        let mut scores = numbers::<f32>(n_rows * n_columns, 10);
+        // Ties: the best again near the end of each row.
+        for row in scores.chunks_mut(n_columns) {
+            let best = row.iter().copied().fold(f32::MIN, f32::max);
+            row[n_columns - 1] = if n_columns > 40 { best } else { row[n_columns - 1] };
+        }
+        let launch = Launch::new("nearest", [n_rows.div_ceil(4), 1], 128).buffer(&scores);
+        let launch = launch.buffer(&unwritten::<f32>(3 * n_rows)).value(n_rows as i32).value(n_columns as i32);
+        let Some(buffers) = launch.run() else { return };
+        let (found, indices) = (buffers[1].numbers::<f32>(), buffers[1].numbers::<u32>());
+        for (at, row) in scores.chunks(n_columns).enumerate() {
+            let mut order: Vec<usize> = (0..n_columns).collect();
+            order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+            let second = order.get(1).map_or(f32::NEG_INFINITY, |&column| row[column]);
+            assert_eq!(
+                (indices[3 * at] as usize, found[3 * at + 1], found[3 * at + 2]),
+                (order[0], row[order[0]], second)
+            );
+        }
+    }
+}
+
+#[test]
+fn scores_that_pass_their_gates_are_listed_as_far_as_there_is_room() {
+    let (n_rows, n_columns) = (37, 9);
+    let (scores, gates) = (numbers::<f32>(n_rows * n_columns, 11), numbers::<f32>(n_columns, 12));
+    let passes = |&at: &usize| scores[at] > gates[at % n_columns];
+    let expected: Vec<[u32; 3]> = (0..scores.len())
+        .filter(passes)
+        .map(|at| [(at / n_columns) as u32, (at % n_columns) as u32, scores[at].to_bits()])
+        .collect();
+    for room in [scores.len(), 10, 0] {
+        let launch = Launch::new("passing", [scores.len().div_ceil(128), 1], 128).buffer(&scores).buffer(&gates);
+        let launch = launch.buffer(&vec![0u32; 3 * room]).buffer(&[0u32]).value(room as i32);
+        let launch = launch.value(scores.len() as i32).value(n_columns as i32);
+        let Some(buffers) = launch.run_in_any_order() else { return };
+        assert_eq!(buffers[3].numbers::<u32>(), [expected.len() as u32]);
+        let mut listed: Vec<[u32; 3]> = buffers[2].numbers::<u32>().as_chunks().0.to_vec();
+        listed.truncate(expected.len());
+        listed.sort_unstable();
+        assert!(listed.iter().all(|hit| expected.contains(hit)) && listed.len() == room.min(expected.len()), "{room}");
+        listed.dedup();
+        assert_eq!(listed.len(), room.min(expected.len()), "none twice");
+    }
+}
+
 /// One text by the definition of each mode, in f64.
 fn pooled(rows: &[f32], width: usize, ends: &[usize], unpooled: usize, mode: i32) -> Vec<f32> {
     let all: Vec<&[f32]> = rows[ends[0] * width..ends[1] * width].chunks(width).collect();

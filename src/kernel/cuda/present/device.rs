@@ -106,11 +106,23 @@ impl Lane {
     /// [`Failure::OutOfMemory`] where they do not fit.
     pub fn upload<T: DeviceRepr + ValidAsZeroBits>(&self, numbers: &[T]) -> Result<Array<T>, Failure> {
         let mut array = Array::new();
-        if !numbers.is_empty() {
-            self.stream.memcpy_htod(numbers, array.resize(self, numbers.len())?)?;
-            self.wait()?;
-        }
+        self.write(numbers, &mut array)?;
+        self.wait()?;
         Ok(array)
+    }
+
+    /// Begins to copy numbers to `array`, which takes their count. They may be changed at once: what is not pinned is
+    /// copied aside first.
+    pub(super) fn write<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        numbers: &[T],
+        array: &mut Array<T>,
+    ) -> Result<(), Failure> {
+        let memory = array.resize(self, numbers.len())?;
+        if !numbers.is_empty() {
+            self.stream.memcpy_htod(numbers, memory)?;
+        }
+        Ok(())
     }
 
     /// Begins to copy the first `len` pinned numbers to `array`, which takes that length.
