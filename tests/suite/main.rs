@@ -8,6 +8,7 @@
 mod clean;
 mod cluster;
 mod commands;
+mod cuda;
 mod dedupe;
 mod emulator;
 mod encode;
