@@ -20,6 +20,11 @@ pub(super) trait Engine: Send + Sync {
         "f32"
     }
 
+    /// The GPU it computes on, by the name that errors give it: `cuda:0 (NVIDIA H200)`. `None` for the processor.
+    fn gpu(&self) -> Option<&str> {
+        None
+    }
+
     /// What suits it.
     fn habits(&self) -> Habits;
 }

@@ -389,10 +389,10 @@ fn what_the_model_does_not_have_is_refused_before_the_first_text() {
     refused(&bert, &Options { dimensions: Some(33), ..Options::default() }, "`--dimensions`: 33 is not from 1 to 32");
     let halves = Options { precision: Precision::Bf16, engine: EngineChoice::Reference, ..Options::default() };
     refused(&bert, &halves, "`--precision bf16`");
-    refused(&bert, &Options { device: Device::Cuda, ..Options::default() }, "built without CUDA");
+    refused(&bert, &Options { device: Device::Cuda(vec![0]), ..Options::default() }, "built without CUDA");
     let named = Options { prompt: Some(PromptChoice::Named("query".into())), ..Options::default() };
     refused(&bert, &named, "prompt `query`");
-    let cuda = Encoder::load(&open(&bert), &Options { device: Device::Cuda, ..Options::default() });
+    let cuda = Encoder::load(&open(&bert), &Options { device: Device::Cuda(vec![0]), ..Options::default() });
     assert_eq!(cuda.expect_err("no device").exit_code(), 4);
     let reference = Options { engine: EngineChoice::Reference, ..Options::default() };
     assert!(Encoder::load(&open(&bert), &reference).is_ok());

@@ -13,6 +13,7 @@ mod dedupe;
 mod emulator;
 mod encode;
 mod faults;
+mod handover;
 mod hub;
 mod ingest;
 mod instruction_sets;
