@@ -5,8 +5,8 @@
 pub mod options;
 
 pub use options::{
-    Algorithm, CollectionOptions, EncodeOptions, Engine, FilterOptions, InputOptions, KChoice, ModelOptions,
-    Precision, ReadingOptions, SkipOptions, ThemeOptions,
+    Algorithm, CollectionOptions, EncodeOptions, Engine, FilterOptions, InputOptions, KChoice, ModelOptions, Precision,
+    ReadingOptions, SkipOptions, ThemeOptions,
 };
 
 use std::path::PathBuf;
@@ -61,8 +61,12 @@ impl Cli {
     /// The device that was asked for, where the command computes vectors.
     pub fn device(&self) -> Option<&Device> {
         match &self.command {
-            Command::Explore(Explore { encode, .. }) | Command::Embed(Embed { encode, .. }) => Some(&encode.model.device),
-            Command::Recommend(Recommend { encode, .. }) | Command::Search(Search { encode, .. }) => Some(&encode.device),
+            Command::Explore(Explore { encode, .. }) | Command::Embed(Embed { encode, .. }) => {
+                Some(&encode.model.device)
+            }
+            Command::Recommend(Recommend { encode, .. }) | Command::Search(Search { encode, .. }) => {
+                Some(&encode.device)
+            }
             _ => None,
         }
     }

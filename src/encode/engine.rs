@@ -20,7 +20,8 @@ pub(super) trait Engine: Send + Sync {
         "f32"
     }
 
-    /// The GPU it computes on, by the name that errors give it: `cuda:0 (NVIDIA H200)`. `None` for the processor.
+    /// The GPU it computes on, as `cuda:0`; `None` for the processor. Failures of [`Self::rows`] need not name it, their
+    /// reader does.
     fn gpu(&self) -> Option<&str> {
         None
     }

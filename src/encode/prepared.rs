@@ -41,12 +41,11 @@ impl Encoder {
         let next = &AtomicUsize::new(0);
         thread::scope(|scope| {
             let callers = self.workers.iter().flat_map(|worker| (0..self.callers(worker)).map(move |_| worker));
-            let running: Vec<_> = callers
-                .map(|worker| scope.spawn(move || run_from(worker, &prepared.jobs, next, progress)))
-                .collect();
-            running.into_iter().try_for_each(|caller| {
-                caller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
+            let running: Vec<_> =
+                callers.map(|worker| scope.spawn(move || run_from(worker, &prepared.jobs, next, progress))).collect();
+            running
+                .into_iter()
+                .try_for_each(|caller| caller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     }
 }

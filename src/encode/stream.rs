@@ -192,7 +192,7 @@ impl Encoder {
         }
     }
 
-    fn callers(&self, worker: &Worker) -> usize {
+    pub(super) fn callers(&self, worker: &Worker) -> usize {
         worker.engine.habits().callers.unwrap_or(self.threads)
     }
 

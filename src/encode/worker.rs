@@ -166,7 +166,11 @@ mod tests {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].starts_with("cuda:7 (small) has no memory for 20 tokens at once"), "{warnings:?}");
         let tried = tried.lock().expect("a list");
-        assert_eq!(tried.iter().filter(|&&tokens| tokens > 4).count(), 2, "what is too large is not tried again: {tried:?}");
+        assert_eq!(
+            tried.iter().filter(|&&tokens| tokens > 4).count(),
+            2,
+            "what is too large is not tried again: {tried:?}"
+        );
     }
 
     #[test]

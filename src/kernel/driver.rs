@@ -196,7 +196,8 @@ impl Driver {
     }
 
     fn device(&self, index: usize) -> Result<c_int> {
-        let number = c_int::try_from(index).ok().filter(|_| index < self.count).ok_or_else(|| self.no_such_gpu(index))?;
+        let number =
+            c_int::try_from(index).ok().filter(|_| index < self.count).ok_or_else(|| self.no_such_gpu(index))?;
         let mut device = 0;
         // SAFETY: the function has this signature and writes one `int`; the number is below the count.
         self.ask(b"cuDeviceGet", |ask: AskDevice| unsafe { ask(&raw mut device, number) })?;
@@ -274,7 +275,8 @@ struct Refusal {
 impl Refusal {
     fn into_error(self) -> Error {
         let cause = format!("`{}` failed: {}", self.function, self.cause);
-        let hint = "see whether `nvidia-smi` works; after an update of the driver, restart the machine or the container";
+        let hint =
+            "see whether `nvidia-smi` works; after an update of the driver, restart the machine or the container";
         Error::Device(Problem::new("NVIDIA's driver", cause).hint(hint))
     }
 }

@@ -39,7 +39,7 @@ fn device_is_there() -> bool {
 }
 
 fn on_gpu(precision: Precision) -> Options {
-    Options { device: Device::Cuda, precision, ..Options::default() }
+    Options { device: Device::Cuda(vec![0]), precision, ..Options::default() }
 }
 
 fn on_processor() -> Options {

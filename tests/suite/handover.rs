@@ -244,7 +244,8 @@ fn doctor_tells_of_driver_gpus_and_program() {
     let desk = Desk::new();
     script(&desk, "thematic-cuda", TAKES_OVER);
     let about_gpus = |said: &Said| {
-        let lines = said.out.lines().skip_while(|line| !line.contains("  gpu ")).take_while(|line| !line.contains("  model "));
+        let lines =
+            said.out.lines().skip_while(|line| !line.contains("  gpu ")).take_while(|line| !line.contains("  model "));
         lines.collect::<Vec<_>>().join("\n")
     };
     let said = run(&desk, driver, &["doctor"], &[]);

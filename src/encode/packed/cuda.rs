@@ -143,7 +143,7 @@ struct Work<T> {
 
 impl<T: Number> OnDevice<T> {
     fn load(model: &ModelFolder, encoder: &Encoder, pooling: &Pooling, ordinal: usize) -> Result<Self> {
-        let name = format!("device `cuda:{ordinal}`");
+        let name = format!("cuda:{ordinal}");
         let open = || {
             let device = Device::open(ordinal)?;
             let lane = device.lane()?;
@@ -208,17 +208,15 @@ impl<T: Number> Engine for OnDevice<T> {
             self.work.lock().unwrap_or_else(PoisonError::into_inner).push(work);
             Ok(rows)
         };
-        computed().map_err(|failure: Failure| match failure {
-            Failure::Driver(cause) => {
-                let problem = Problem::new(&self.name, format!("cannot compute a batch: {cause}"));
-                Error::Failed(problem.hint("`nvidia-smi` shows the state of device and driver"))
-            }
-            other => other.on(&self.name),
-        })
+        computed().map_err(|failure: Failure| failure.on("the packed engine"))
     }
 
     fn precision(&self) -> &'static str {
         T::PRECISION.name()
+    }
+
+    fn gpu(&self) -> Option<&str> {
+        Some(&self.name)
     }
 
     fn habits(&self) -> Habits {
