@@ -26,7 +26,7 @@ fn compile() -> Result<(), String> {
     let folder = env::var_os("OUT_DIR").ok_or("cargo names no OUT_DIR")?;
     let (nvcc, source) = (compiler(), Path::new(SOURCES).join("all.cu"));
     let mut command = Command::new(&nvcc);
-    command.args(["--ptx", "--gpu-architecture", ARCHITECTURE, "--std=c++17", "-O3", "--Werror", "all-warnings"]);
+    command.args(["--ptx", "--gpu-architecture", ARCHITECTURE, "--std=c++17", "-O3"]);
     command.arg(&source).arg("--output-file").arg(Path::new(&folder).join("kernels.ptx"));
     let status = command.status().map_err(|error| {
         format!("cannot run `{}`: {error}; install the CUDA toolkit, or name its compiler in NVCC", nvcc.display())
