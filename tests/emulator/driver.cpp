@@ -4,7 +4,7 @@
 // Linked into a library with the driver's name, it lets the whole GPU side of the program run where there is no GPU:
 // the launches, their arguments and the sizes of arrays are the real ones. What the driver would refuse is refused:
 // memory that was not allocated, copies beyond its end, kernels that do not exist. EMULATED_DEVICES (1) says how many
-// devices there are, EMULATED_MEMORY (1 GiB) how many bytes each has.
+// devices there are, EMULATED_MEMORY (4 GiB) how many bytes each has.
 #include "all.cu"
 
 #include <atomic>
@@ -26,7 +26,7 @@ std::size_t setting(const char *name, std::size_t otherwise) {
 }
 
 std::size_t devices() { return setting("EMULATED_DEVICES", 1); }
-std::size_t memory() { return setting("EMULATED_MEMORY", std::size_t(1) << 30); }
+std::size_t memory() { return setting("EMULATED_MEMORY", std::size_t(4) << 30); }
 
 struct Allocation {
     std::size_t bytes;
