@@ -15,8 +15,8 @@ use crate::encode::tensors;
 use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
 use crate::kernel::cuda::{
-    Array, Batch, Device, DistanceBias, Failure, Heads, Lane, LinearWeights, NormWeights, Number, Path, Pinned,
-    PoolingMode, Precision, Rotary, Tokens, takes_width,
+    Array, Attention, Batch, Device, DistanceBias, Failure, Heads, Lane, LinearWeights, NormWeights, Number, Path,
+    Pinned, PoolingMode, Precision, Rotary, Tokens, takes_width,
 };
 use crate::kernel::{self, Activation, Mask};
 use crate::models::{self, Encoder, ModelFolder, Pooling};
@@ -175,8 +175,7 @@ impl<T: Number> OnDevice<T> {
         let positions = network.positions.as_ref().map(|positions| &positions.rows);
         lane.embed(&network.words, positions, tokens, &network.embedding_norm, rows, input)?;
 
-        let longest = batch.texts().map(<[u32]>::len).max().unwrap_or(0);
-        let mut parts = Parts { network, work, longest, pending: false };
+        let mut parts = Parts { network, work, pending: false };
         network.layers.iter().try_for_each(|layer| network.layer(layer, &mut parts))?;
         if let Some(norm) = &network.final_norm {
             parts.normalise(norm)?;
@@ -246,7 +245,6 @@ impl<T: Number> Work<T> {
 struct Parts<'a, T: Number> {
     network: &'a Network<Weights<T>>,
     work: &'a mut Work<T>,
-    longest: usize,
     /// Whether the product has still to be added to the residual path.
     pending: bool,
 }
@@ -287,13 +285,13 @@ impl<T: Number> Pass<Weights<T>> for Parts<'_, T> {
     fn rotate(&mut self, rotary: &Rotary) -> Result<(), Failure> {
         let heads = self.heads();
         let Work { lane, tokens, query_key_value, .. } = &mut *self.work;
-        lane.rotate(rotary, heads, tokens, self.longest, query_key_value)
+        lane.rotate(rotary, heads, tokens, query_key_value)
     }
 
     fn attend(&mut self, mask: Mask, bias: Option<&DistanceBias>) -> Result<(), Failure> {
-        let (heads, scale) = (self.heads(), self.network.scale());
+        let settings = Attention { heads: self.heads(), scale: self.network.scale(), mask, bias };
         let Work { lane, tokens, query_key_value, context, .. } = &mut *self.work;
-        lane.attention(heads, scale, mask, bias, tokens, self.longest, query_key_value, context)
+        lane.attention(&settings, tokens, query_key_value, context)
     }
 
     fn add_context(&mut self, weights: &LinearWeights<T>) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ mod rows;
 mod select;
 mod tokens;
 
-pub use attention::{DistanceBias, Heads, Rotary};
+pub use attention::{Attention, DistanceBias, Heads, Rotary};
 pub use device::{Array, Device, Lane, Pinned};
 pub use driver::{devices, driver_version};
 pub use number::Number;

@@ -28,6 +28,19 @@ pub struct Heads {
     pub dim: usize,
 }
 
+/// Attention of one layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
+    /// The heads.
+    pub heads: Heads,
+    /// What a query's products with keys are multiplied with.
+    pub scale: f32,
+    /// Which tokens a token attends to.
+    pub mask: Mask,
+    /// What is added to a scaled product, by head and distance.
+    pub bias: Option<&'a DistanceBias>,
+}
+
 /// Cosines and sines for every place of a sequence.
 #[derive(Debug)]
 pub struct Rotary {
@@ -109,11 +122,11 @@ impl Lane {
         rotary: &Rotary,
         heads: Heads,
         tokens: &Tokens,
-        longest: usize,
         query_key_value: &mut Array<T>,
     ) -> Result<(), Failure> {
         assert_eq!(query_key_value.len(), tokens.len() * 3 * heads.count * heads.dim, "queries, keys and values");
-        assert!(2 * rotary.half <= heads.dim && longest <= rotary.longest, "an angle for each pair and place");
+        let enough = 2 * rotary.half <= heads.dim && tokens.longest() <= rotary.longest;
+        assert!(enough, "an angle for each pair and place");
         let (n_rows, lines) = (tokens.len() as i32, 2 * heads.count as i32);
         let (head_dim, half) = (heads.dim as i32, rotary.half as i32);
         let blocks = (tokens.len() * 2 * heads.count * rotary.half).div_ceil(rows::ELEMENT_THREADS as usize);
@@ -128,25 +141,22 @@ impl Lane {
         unsafe { launch(arguments, [blocks, 1], rows::ELEMENT_THREADS) }
     }
 
-    /// Makes `context` of the queries, keys and values of packed sequences, none longer than `longest`.
+    /// Makes `context` of the queries, keys and values of packed sequences.
     ///
     /// # Errors
     /// [`Failure::OutOfMemory`] where the context does not fit; [`Failure::Unsupported`] where no kernel has such heads.
-    #[expect(clippy::too_many_arguments, reason = "attention has as many settings")]
     pub fn attention<T: Number>(
         &self,
-        heads: Heads,
-        scale: f32,
-        mask: Mask,
-        bias: Option<&DistanceBias>,
+        settings: &Attention<'_>,
         tokens: &Tokens,
-        longest: usize,
         query_key_value: &Array<T>,
         context: &mut Array<T>,
     ) -> Result<(), Failure> {
+        let &Attention { heads, scale, mask, bias } = settings;
         let width = heads.count * heads.dim;
         assert_eq!(query_key_value.len(), tokens.len() * 3 * width, "queries, keys and values of all tokens");
-        assert!(bias.is_none_or(|bias| bias.n_heads == heads.count && longest <= bias.longest), "a bias for each pair");
+        let enough = |bias: &DistanceBias| bias.n_heads == heads.count && tokens.longest() <= bias.longest;
+        assert!(bias.is_none_or(enough), "a bias for each head and distance");
         let Some(dim) = heads.compiled_dim() else {
             return Err(Failure::Unsupported(format!("attention has no kernel for heads of {} numbers", heads.dim)));
         };

@@ -94,8 +94,7 @@ impl NormWeights {
 }
 
 impl Lane {
-    /// Makes `rows`, and `input` in the type of products, the sums of the tables' rows, normalised. The tables have a row
-    /// for every index of `tokens`.
+    /// Makes `rows`, and `input` in the type of products, the sums of the tables' rows, normalised.
     ///
     /// # Errors
     /// [`Failure::OutOfMemory`] where the rows do not fit.
@@ -109,6 +108,9 @@ impl Lane {
         input: &mut Array<T>,
     ) -> Result<(), Failure> {
         let width = norm.scale.len();
+        assert!(words.len() >= tokens.rows_of_words_needed() * width, "a row for every token");
+        let enough = |positions: &Array<f32>| positions.len() >= tokens.rows_of_positions_needed() * width;
+        assert!(positions.is_none_or(enough), "a row for every position");
         rows.resize(self, tokens.len() * width)?;
         input.resize(self, tokens.len() * width)?;
         let function = self.kernel(&kernel_name::<T>("embed", width)?)?;
@@ -126,8 +128,8 @@ impl Lane {
         };
         arguments.arg(&ids).arg(&places).arg(&scale).arg(&shift).arg(&norm.epsilon);
         arguments.arg(&rows).arg(&input).arg(&n_rows).arg(&width);
-        // SAFETY: the arguments of `embed`, with a row of each output and an index for each token; who made the indices
-        // promises that the tables have such rows.
+        // SAFETY: the arguments of `embed`, with a row of each output and an index for each token, and a row of the tables
+        // for each index.
         unsafe { launch(arguments, [tokens.len().div_ceil(ROWS_OF_BLOCK), 1], ROW_THREADS) }
     }
 

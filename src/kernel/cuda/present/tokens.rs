@@ -14,6 +14,10 @@ pub struct Tokens {
     pinned: Pinned<u32>,
     indices: Array<u32>,
     parts: Parts,
+    longest: usize,
+    /// Rows that the tables must have for the indices to be of theirs.
+    rows_of_words: usize,
+    rows_of_positions: usize,
 }
 
 /// Where each kind of index stands in the array.
@@ -40,7 +44,14 @@ pub struct Batch<'a> {
 impl Tokens {
     /// None yet.
     pub fn new() -> Self {
-        Self { pinned: Pinned::to_device(), indices: Array::new(), parts: Parts::default() }
+        Self {
+            pinned: Pinned::to_device(),
+            indices: Array::new(),
+            parts: Parts::default(),
+            longest: 0,
+            rows_of_words: 0,
+            rows_of_positions: 0,
+        }
     }
 
     /// Begins to send a batch; `queries` are those that a block of threads of the attention kernel takes.
@@ -54,6 +65,9 @@ impl Tokens {
         assert!(offsets.is_sorted() && offsets.first() == Some(&0), "offsets ascend from 0");
         assert_eq!(offsets.last(), Some(&ids.len()), "offsets end with the number of tokens");
         assert!(rows_of_positions.is_empty() || rows_of_positions.len() == ids.len(), "a position for each token");
+        let rows = |indices: &[u32]| indices.iter().max().map_or(0, |&largest| largest as usize + 1);
+        (self.rows_of_words, self.rows_of_positions) = (rows(ids), rows(rows_of_positions));
+        self.longest = offsets.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0);
         let most_blocks = ids.len().div_ceil(queries) + offsets.len();
         let most = 3 * ids.len() + offsets.len() + ATTENTION_WORDS * most_blocks;
         let mut writer = Writer { numbers: self.pinned.numbers(lane, most)?, written: 0 };
@@ -81,6 +95,21 @@ impl Tokens {
     /// Number of sequences.
     pub fn n_sequences(&self) -> usize {
         self.parts.offsets.len().saturating_sub(1)
+    }
+
+    /// Tokens of the longest sequence.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Rows that a table of tokens must have.
+    pub(super) fn rows_of_words_needed(&self) -> usize {
+        self.rows_of_words
+    }
+
+    /// Rows that a table of positions must have.
+    pub(super) fn rows_of_positions_needed(&self) -> usize {
+        self.rows_of_positions
     }
 
     pub(super) fn n_blocks(&self) -> usize {
