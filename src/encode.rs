@@ -190,8 +190,7 @@ impl Encoder {
         };
         let document = prompt(model, &tokenizer, options.prompt.as_ref(), &["document", "passage", "corpus"])?;
         let query = prompt(model, &tokenizer, options.query_prompt.as_ref(), &["query"])?;
-        let suits = |engine: &Box<dyn Engine>| engine.habits().batch_tokens;
-        let batch_tokens = engines.iter().map(suits).min().unwrap_or(1);
+        let batch_tokens = engines.iter().map(|engine| engine.habits().batch_tokens).min().unwrap_or(1);
         Ok(Self {
             identity: ModelIdentity {
                 model: model.name.clone(),
@@ -352,6 +351,7 @@ fn available_threads() -> usize {
 fn check_device(device: &Device) -> Result<()> {
     match device {
         Device::Auto | Device::Cpu => Ok(()),
+        Device::Cuda(_) if WITH_CUDA => Ok(()),
         Device::Cuda(_) => {
             let hint = "use `thematic-cuda`, or build with `--features cuda`; `--device cpu` works here";
             Err(Error::Device(

@@ -160,7 +160,7 @@ fn emulator() -> Option<PathBuf> {
     let folders = [root.join("src/kernel/cuda/kernels"), root.join("tests/emulator")];
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     if Command::new(&compiler).arg("--version").output().is_err() {
-        eprintln!("skipped: there is no C++ compiler `{compiler}` to build the emulator of GPU kernels with");
+        println!("skipped: there is no C++ compiler `{compiler}` to build the emulator of GPU kernels with");
         return None;
     }
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("emulator-{:016x}", fingerprint(&folders)));
@@ -189,7 +189,9 @@ fn build(compiler: &str, folders: &[PathBuf; 2], to: &Path) {
     // Optimised lightly: fibres jump, which longer optimisation and fortified jumps would both have a say in.
     let warnings = ["-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Werror"];
     command.args(["-std=c++17", "-O1", "-U_FORTIFY_SOURCE"]).args(warnings).args(["-x", "c++"]);
-    folders.iter().for_each(|folder| drop(command.arg("-I").arg(folder)));
+    for folder in folders {
+        command.arg("-I").arg(folder);
+    }
     command.args(["main.cpp", "emulator.cpp"].map(|file| folders[1].join(file))).arg("-o").arg(&part);
     let output = command.output().expect("the compiler starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
