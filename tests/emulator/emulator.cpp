@@ -19,12 +19,15 @@ constexpr std::size_t STACK_BYTES = 128 << 10;
 constexpr unsigned int WARP_LANES = 32;
 constexpr std::size_t LARGEST_EXCHANGE = 64;
 
-enum class State { NEW, READY, WAITS_FOR_BLOCK, WAITS_FOR_WARP, DONE };
+enum class State { READY, WAITS_FOR_BLOCK, WAITS_FOR_WARP, DONE };
 
+// A thread of one block after the other: to begin a fibre costs a call of the system, to go on with it none.
 struct Fibre {
-    State state = State::NEW;
+    State state = State::DONE;
+    bool begun = false;
     ucontext_t start;
     jmp_buf jump;
+    unsigned char stack[STACK_BYTES];
 };
 
 struct Warp {
@@ -33,7 +36,7 @@ struct Warp {
 };
 
 struct Block {
-    std::vector<Fibre> fibres;
+    unsigned int threads;
     std::vector<Warp> warps;
     unsigned int arrived = 0;
     std::map<std::pair<std::string, int>, std::unique_ptr<unsigned char[]>> memory;
@@ -45,6 +48,7 @@ std::vector<Kernel> &kernels() {
 }
 
 Block block;
+std::vector<std::unique_ptr<Fibre>> fibres;
 jmp_buf scheduler;
 unsigned int current;
 const Kernel *running;
@@ -56,28 +60,32 @@ void **running_arguments;
     std::_Exit(3);
 }
 
-[[noreturn]] void enter() {
-    running->call(running_arguments);
-    block.fibres[current].state = State::DONE;
-    _longjmp(scheduler, 1);
-}
-
 void wait(State state) {
-    Fibre &fibre = block.fibres[current];
+    Fibre &fibre = *fibres[current];
     fibre.state = state;
     if (_setjmp(fibre.jump) == 0) _longjmp(scheduler, 1);
+}
+
+void enter() {
+    for (;;) {
+        running->call(running_arguments);
+        wait(State::DONE);
+    }
 }
 
 void resume(unsigned int thread) {
     current = thread;
     thread_index = {thread, 0, 0};
-    Fibre &fibre = block.fibres[thread];
+    Fibre &fibre = *fibres[thread];
     if (_setjmp(scheduler) != 0) return;
-    if (fibre.state == State::NEW) {
-        fibre.state = State::READY;
-        setcontext(&fibre.start);
-    }
-    _longjmp(fibre.jump, 1);
+    if (fibre.begun) _longjmp(fibre.jump, 1);
+    fibre.begun = true;
+    getcontext(&fibre.start);
+    fibre.start.uc_stack.ss_sp = fibre.stack;
+    fibre.start.uc_stack.ss_size = STACK_BYTES;
+    fibre.start.uc_link = nullptr;
+    makecontext(&fibre.start, enter, 0);
+    setcontext(&fibre.start);
 }
 
 // Threads of the block in the order in which they get their turns.
@@ -93,32 +101,22 @@ std::vector<unsigned int> turns(unsigned int count, unsigned int order) {
 }
 
 void run_block(const std::vector<unsigned int> &turns) {
-    static std::vector<std::unique_ptr<unsigned char[]>> stacks;
-    const unsigned int count = turns.size();
-    block.fibres.assign(count, Fibre());
-    block.warps.assign((count + WARP_LANES - 1) / WARP_LANES, Warp());
+    block.threads = turns.size();
+    block.warps.assign((block.threads + WARP_LANES - 1) / WARP_LANES, Warp());
     block.arrived = 0;
     block.memory.clear();
-    while (stacks.size() < count) stacks.emplace_back(new unsigned char[STACK_BYTES]);
-    for (unsigned int thread = 0; thread < count; thread++) {
-        ucontext_t &start = block.fibres[thread].start;
-        getcontext(&start);
-        start.uc_stack.ss_sp = stacks[thread].get();
-        start.uc_stack.ss_size = STACK_BYTES;
-        start.uc_link = nullptr;
-        makecontext(&start, enter, 0);
-    }
+    while (fibres.size() < block.threads) fibres.emplace_back(new Fibre);
+    for (unsigned int thread : turns) fibres[thread]->state = State::READY;
     for (bool moved = true; moved;) {
         moved = false;
         for (unsigned int thread : turns) {
-            const State state = block.fibres[thread].state;
-            if (state != State::NEW && state != State::READY) continue;
+            if (fibres[thread]->state != State::READY) continue;
             moved = true;
             resume(thread);
         }
     }
-    for (current = 0; current < count; current++) {
-        const State state = block.fibres[current].state;
+    for (current = 0; current < block.threads; current++) {
+        const State state = fibres[current]->state;
         if (state == State::WAITS_FOR_BLOCK) refuse("waits at a barrier that other threads never reach");
         if (state == State::WAITS_FOR_WARP) refuse("waits for lanes of its warp that never come");
     }
@@ -126,7 +124,7 @@ void run_block(const std::vector<unsigned int> &turns) {
 
 void wake(State from, unsigned int first, unsigned int end) {
     for (unsigned int thread = first; thread < end; thread++) {
-        if (block.fibres[thread].state == from) block.fibres[thread].state = State::READY;
+        if (fibres[thread]->state == from) fibres[thread]->state = State::READY;
     }
 }
 
@@ -143,9 +141,9 @@ void wait_for_warp(Warp &warp) {
 } // namespace
 
 void wait_for_block() {
-    if (++block.arrived == block.fibres.size()) {
+    if (++block.arrived == block.threads) {
         block.arrived = 0;
-        wake(State::WAITS_FOR_BLOCK, 0, block.fibres.size());
+        wake(State::WAITS_FOR_BLOCK, 0, block.threads);
     } else {
         wait(State::WAITS_FOR_BLOCK);
     }
