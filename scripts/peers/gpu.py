@@ -138,7 +138,7 @@ class Run:
         peer = self.peer("bf16", Path(self.arguments.minilm).resolve(), texts, LENGTHS[0])
         peak = peer.ask("peak")["flops"]
         peer.end()
-        say(f"peak of a bf16 product: {peak / 1e12:.1f} TFLOP/s")
+        say(f"peak of a bf16 product: {peak / 1e12:.3g} TFLOP/s")
         return peak
 
     def row(self, name, tokens):
@@ -227,7 +227,7 @@ def report(run, rows):
     lines = [
         f"`scripts/gpu-check --count {run.arguments.count} --rounds {run.arguments.rounds}` on {device_name(run)}; {machine()}, "
         f"{cores()} cores. {run.thematic('--version')[1].strip()}; {versions()}.",
-        f"Largest rate of a bf16 product there: {run.peak / 1e12:.1f} TFLOP/s. Texts a second, medians of {run.arguments.rounds}:",
+        f"Largest rate of a bf16 product there: {run.peak / 1e12:.3g} TFLOP/s. Texts a second, medians of {run.arguments.rounds}:",
         "",
         "| model | tokens | texts | file to store | shards to shards | network alone | of the peak | sentence-transformers, bf16 "
         "| f16 | file to store, times the better | least cosine, bf16 |",
