@@ -4,7 +4,8 @@
 // Linked into a library with the driver's name, it lets the whole GPU side of the program run where there is no GPU:
 // the launches, their arguments and the sizes of arrays are the real ones. What the driver would refuse is refused:
 // memory that was not allocated, copies beyond its end, kernels that do not exist. EMULATED_DEVICES (1) says how many
-// devices there are, EMULATED_MEMORY (4 GiB) how many bytes each has.
+// devices there are, EMULATED_MEMORY (4 GiB) how many bytes each says that it has, EMULATED_ROOM (as many) how many it
+// really has.
 #include "all.cu"
 
 #include <atomic>
@@ -26,6 +27,7 @@ std::size_t setting(const char *name, std::size_t otherwise) {
 }
 
 std::size_t devices() { return setting("EMULATED_DEVICES", 1); }
+std::size_t room() { return setting("EMULATED_ROOM", ~std::size_t(0)); }
 std::size_t memory() { return setting("EMULATED_MEMORY", std::size_t(4) << 30); }
 
 struct Allocation {
@@ -54,7 +56,7 @@ Result allocate(Pointer *to, std::size_t bytes) {
     const std::lock_guard<std::mutex> held(lock);
     const int device = current_device();
     if (device < 0) return INVALID_DEVICE;
-    if (taken[device] + bytes > memory()) return OUT_OF_MEMORY;
+    if (taken[device] + bytes > std::min(memory(), room())) return OUT_OF_MEMORY;
     const std::size_t rounded = (bytes + 255) / 256 * 256;
     void *memory = std::aligned_alloc(256, std::max<std::size_t>(rounded, 256));
     // A device does not clear memory either: NaN shows what is read before it is written.
