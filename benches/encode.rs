@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `scripts/bench-peers` starts it with `--serve`: it then answers each line of standard input (`throughput`,
-//! `latency`, `tokenize`, `memory`, `vectors FILE`) with one line of JSON, so that rounds of several programs can
-//! take turns.
+//! `latency`, `tokenize`, `network`, `memory`, `vectors FILE`) with one line of JSON, so that rounds of several programs
+//! can take turns. `scripts/gpu-check` does so for `network`: the network alone, on batches that are made beforehand.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};
@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
-use thematic::encode::{Encoder, Kind, Options, Precision};
+use thematic::encode::{Device, Encoder, Kind, Options, Precision};
 use thematic::kernel::Isa;
 use thematic::models::{self, Settings};
 use thematic::progress::Silent;
@@ -39,6 +39,11 @@ struct Arguments {
     query: String,
     #[arg(long, value_enum, default_value_t = Numbers::Auto)]
     precision: Numbers,
+    #[arg(long, default_value_t = Device::Auto)]
+    device: Device,
+    /// Tokens read of a text.
+    #[arg(long)]
+    max_length: Option<usize>,
     #[arg(long)]
     threads: Option<NonZeroUsize>,
     /// Limits the instruction set.
@@ -96,6 +101,8 @@ impl Bench {
                 Numbers::F32 => Precision::F32,
                 Numbers::Bf16 => Precision::Bf16,
             },
+            device: arguments.device.clone(),
+            max_length: arguments.max_length,
             isa: Some(Isa::parse("--isa", &arguments.isa)?),
             threads: arguments.threads,
             batch_tokens: arguments.batch_tokens,
@@ -120,6 +127,7 @@ impl Bench {
             ("throughput", _) => self.throughput(),
             ("latency", _) => self.latency(),
             ("tokenize", _) => self.tokenize(),
+            ("network", _) => self.network(),
             ("memory", _) => Ok(json!({"peak_bytes": peak_bytes()})),
             ("vectors", path) => self.write_vectors(path),
             _ => Err(format!("`{request}` is no request").into()),
@@ -156,6 +164,17 @@ impl Bench {
         }
         let seconds = start.elapsed().as_secs_f64();
         Ok(json!({"seconds": seconds, "tokens": tokens, "rate": self.texts.len() as f64 / seconds}))
+    }
+
+    /// The network alone, its texts as tokens in memory.
+    fn network(&self) -> Result<Value, Failure> {
+        let prepared = self.encoder.prepare(&self.texts, Kind::Document)?;
+        let (tokens, squares) =
+            prepared.lengths().fold((0, 0), |(tokens, squares), length| (tokens + length, squares + length * length));
+        let start = Instant::now();
+        self.encoder.run_network(&prepared, &Silent)?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(json!({"seconds": seconds, "texts": self.texts.len(), "tokens": tokens, "squares": squares}))
     }
 
     fn write_vectors(&self, path: &str) -> Result<Value, Failure> {

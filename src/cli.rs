@@ -5,28 +5,38 @@
 pub mod options;
 
 pub use options::{
-    Algorithm, CollectionOptions, Device, EncodeOptions, Engine, FilterOptions, InputOptions, KChoice, ModelOptions,
-    Precision, ReadingOptions, SkipOptions, ThemeOptions,
+    Algorithm, CollectionOptions, EncodeOptions, Engine, FilterOptions, InputOptions, KChoice, ModelOptions, Precision,
+    ReadingOptions, SkipOptions, ThemeOptions,
 };
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::encode::{Device, WITH_CUDA};
+
 const AFTER_HELP: &str = "\
 Start with:  thematic explore papers.jsonl
 
 Every option that is a setting has a variable, named beside it. THEMATIC_ISA=portable|avx2|avx512|avx512bf16|amx
-limits the processor's instructions that are used, for tests and bug reports.";
+limits the processor's instructions that are used, for tests and bug reports; THEMATIC_CUDA names the
+`thematic-cuda` that computes on GPUs, where it does not lie beside this program.";
 
 /// Names the instruction set that kernels are limited to. A variable alone: it is for tests and bug reports.
 pub const ISA_VARIABLE: &str = "THEMATIC_ISA";
+
+/// Names the program that computes on GPUs.
+pub const CUDA_VARIABLE: &str = "THEMATIC_CUDA";
+
+/// What `--version` says; by it a program knows the `thematic-cuda` that belongs to it.
+const VERSION: &str =
+    if WITH_CUDA { concat!(env!("CARGO_PKG_VERSION"), " with CUDA") } else { env!("CARGO_PKG_VERSION") };
 
 /// Themes and related papers from research abstracts.
 #[derive(Debug, Parser)]
 #[command(
     name = "thematic",
-    version,
+    version = VERSION,
     about = "Themes and related papers from research abstracts, offline",
     after_help = AFTER_HELP,
     propagate_version = true,
@@ -45,6 +55,21 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The device that was asked for, where the command computes vectors.
+    pub fn device(&self) -> Option<&Device> {
+        match &self.command {
+            Command::Explore(Explore { encode, .. }) | Command::Embed(Embed { encode, .. }) => {
+                Some(&encode.model.device)
+            }
+            Command::Recommend(Recommend { encode, .. }) | Command::Search(Search { encode, .. }) => {
+                Some(&encode.device)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The commands.

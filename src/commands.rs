@@ -7,6 +7,7 @@ mod doctor;
 mod embed;
 mod explore;
 mod export;
+mod handover;
 mod info;
 mod models;
 mod read;
@@ -51,11 +52,12 @@ impl Outcome {
     }
 }
 
-/// Runs what was typed.
+/// Runs what was typed, or hands over to the program with CUDA where GPUs are asked for.
 ///
 /// # Errors
 /// Whatever ended the command.
 pub fn run(cli: &Cli) -> Result<Outcome> {
+    handover::to_cuda_program(cli)?;
     let talk = Talk::new(cli.quiet);
     talk.listen_to_interrupts();
     settings::use_instruction_set()?;

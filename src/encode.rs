@@ -6,20 +6,25 @@
 //! of network: `packed` (encoders, on our kernels), `reference` (candle-transformers) and `table` (static vectors).
 
 mod decoder;
+mod device;
 mod engine;
 mod head;
 mod packed;
 mod pickle;
 mod plan;
 mod pooling;
+mod prepared;
 mod reference;
 mod stream;
 mod table;
 mod tensors;
 mod tokens;
 mod wordpiece;
+mod worker;
 
+pub use device::{Device, WITH_CUDA};
 pub use pickle::unpickle;
+pub use prepared::Prepared;
 pub use stream::{Finished, Order, Summary};
 
 use std::num::NonZeroUsize;
@@ -28,13 +33,14 @@ use std::thread;
 use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{self, Isa, Team};
+use crate::kernel::{self, Isa, Team, cuda};
 use crate::models::{Architecture, Body, ModelFolder, Pooling, Prompts};
-use crate::progress::Silent;
+use crate::progress::{Progress, Silent};
 use crate::vectors::{Vectors, normalise};
 use engine::Engine;
 use head::Head;
 use tokens::{PackedTokens, TextTokenizer, Tokenised};
+use worker::{Stuck, Worker};
 
 /// How texts are encoded. The default is what the model and the machine suggest.
 #[derive(Debug, Clone, Default)]
@@ -61,18 +67,6 @@ pub struct Options {
     pub batch_tokens: Option<NonZeroUsize>,
 }
 
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Device {
-    /// The best there is.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// A CUDA device, or an error.
-    Cuda,
-}
-
 /// In which numbers to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
@@ -83,6 +77,8 @@ pub enum Precision {
     F32,
     /// bfloat16 products, summed in 32 bits.
     Bf16,
+    /// float16 products, summed in 32 bits: on GPUs only.
+    F16,
 }
 
 /// Which implementation computes.
@@ -149,7 +145,8 @@ pub struct Encoded {
 pub struct Encoder {
     identity: ModelIdentity,
     tokenizer: TextTokenizer,
-    engine: Box<dyn Engine>,
+    /// One a device; at least one.
+    workers: Vec<Worker>,
     head: Head,
     document: Prompt,
     query: Prompt,
@@ -167,6 +164,9 @@ struct Prompt {
 /// Texts of at most this many bytes together are encoded batch by batch where they stand, helpers sharing each.
 const AT_ONCE: usize = 4096;
 
+/// Characters of a text that an error names it by.
+const EXCERPT_CHARACTERS: usize = 60;
+
 impl Encoder {
     /// Makes an encoder of a model.
     ///
@@ -174,17 +174,18 @@ impl Encoder {
     /// [`Error::Model`] where the model's files do not fit each other; [`Error::Usage`] where `options` ask for what
     /// the model or the engine does not have; [`Error::Device`] where the device is not available.
     pub fn load(model: &ModelFolder, options: &Options) -> Result<Self> {
-        check_device(options.device)?;
+        check_device(&options.device)?;
         let description = &model.description;
         let max_length = max_length(model, options)?;
         let dimensions = dimensions(model, options)?;
         let tokenizer = TextTokenizer::load(model, max_length)?;
         let isa = options.isa.unwrap_or_else(Isa::best);
         let threads = options.threads.map_or_else(available_threads, NonZeroUsize::get);
-        let engine: Box<dyn Engine> = match &description.body {
+        let engines: Vec<Box<dyn Engine>> = match &description.body {
             Body::Static(table) => {
+                only_the_processor(&options.device, "static vectors are")?;
                 only_f32(options.precision)?;
-                Box::new(table::Table::load(model, table, isa)?)
+                vec![Box::new(table::Table::load(model, table, isa)?)]
             }
             Body::Transformer { architecture, pooling } => {
                 transformer(model, architecture, pooling, options, isa, threads)?
@@ -192,7 +193,7 @@ impl Encoder {
         };
         let document = prompt(model, &tokenizer, options.prompt.as_ref(), &["document", "passage", "corpus"])?;
         let query = prompt(model, &tokenizer, options.query_prompt.as_ref(), &["query"])?;
-        let habits = engine.habits();
+        let batch_tokens = engines.iter().map(|engine| engine.habits().batch_tokens).min().unwrap_or(1);
         Ok(Self {
             identity: ModelIdentity {
                 model: model.name.clone(),
@@ -200,15 +201,15 @@ impl Encoder {
                 prompt: document.text.clone(),
                 pooling: description.body.pooling(),
                 max_length: max_length.unwrap_or(0),
-                precision: engine.precision().to_owned(),
+                precision: engines[0].precision().to_owned(),
                 dimensions,
             },
             head: Head::load(&description.head)?,
             width: description.body.width(),
             threads,
-            batch_tokens: options.batch_tokens.map_or(habits.batch_tokens, NonZeroUsize::get),
+            batch_tokens: options.batch_tokens.map_or(batch_tokens, NonZeroUsize::get),
             tokenizer,
-            engine,
+            workers: engines.into_iter().map(Worker::new).collect(),
             document,
             query,
         })
@@ -243,12 +244,13 @@ impl Encoder {
     }
 
     fn encode_at_once<T: AsRef<str>>(&self, texts: &[T], kind: Kind) -> Result<Encoded> {
-        let _present = self.engine.team().map(Team::enter);
+        let _present = self.workers[0].engine.team().map(Team::enter);
         let tokenised: Vec<Tokenised> =
             texts.iter().map(|text| self.tokenise(text.as_ref(), kind)).collect::<Result<_>>()?;
         let mut data = vec![0.0; texts.len() * self.identity.dimensions];
         for job in plan::jobs(&tokenised, self.batch_tokens, self.prompt(kind).unpooled) {
-            let vectors = self.vectors(&job.tokens)?;
+            let text_of = |member: usize| texts[job.members[member]].as_ref();
+            let vectors = self.vectors(&self.rows(&self.workers[0], &job.tokens, text_of, &Silent)?)?;
             for (&member, row) in job.members.iter().zip(vectors.rows()) {
                 data[member * row.len()..][..row.len()].copy_from_slice(row);
             }
@@ -271,10 +273,23 @@ impl Encoder {
         self.tokenizer.tokenise(&self.prompt(kind).text, text)
     }
 
-    /// A batch through the engine and the head, cut and normalised.
-    fn vectors(&self, batch: &PackedTokens) -> Result<Vectors> {
-        let rows = self.engine.rows(batch)?;
-        let mut data = Vec::with_capacity(batch.len() * self.identity.dimensions);
+    /// A batch through an engine: a row per text. `text_of` gives each text of it, for errors.
+    fn rows<'t>(
+        &self,
+        worker: &Worker,
+        batch: &PackedTokens,
+        text_of: impl Fn(usize) -> &'t str,
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>> {
+        worker.rows(batch, progress).map_err(|stuck| match stuck {
+            Stuck::Text(text) => worker.too_long(&excerpt(text_of(text)), batch.length(text)),
+            Stuck::Error(error) => error,
+        })
+    }
+
+    /// What the head makes of an engine's rows, cut and normalised.
+    fn vectors(&self, rows: &[f32]) -> Result<Vectors> {
+        let mut data = Vec::with_capacity(rows.len() / self.width * self.identity.dimensions);
         for row in rows.chunks_exact(self.width) {
             let mut vector = self.head.apply(row);
             vector.truncate(self.identity.dimensions);
@@ -295,7 +310,13 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
-/// The engine that was asked for, or the fastest that covers the architecture.
+/// Enough of a text to find it by.
+fn excerpt(text: &str) -> String {
+    let start: String = text.chars().take(EXCERPT_CHARACTERS).collect();
+    if start.len() < text.len() { format!("{}…", start.trim_end()) } else { start }
+}
+
+/// The engine that was asked for, or the fastest that covers the architecture; one a device.
 fn transformer(
     model: &ModelFolder,
     architecture: &Architecture,
@@ -303,19 +324,26 @@ fn transformer(
     options: &Options,
     isa: Isa,
     threads: usize,
-) -> Result<Box<dyn Engine>> {
+) -> Result<Vec<Box<dyn Engine>>> {
     match (architecture, options.engine) {
-        (Architecture::Encoder(encoder), EngineChoice::Auto | EngineChoice::Packed) => {
-            let precision = kernel_precision(options.precision, isa);
-            Ok(Box::new(packed::Packed::load(model, encoder, pooling, isa, precision, threads)?))
-        }
+        (Architecture::Encoder(encoder), EngineChoice::Auto | EngineChoice::Packed) => match options.device.gpus() {
+            Some(gpus) => {
+                let precision = gpu_precision(options.precision);
+                gpus.iter().map(|&gpu| packed::cuda::load(model, encoder, pooling, gpu, precision)).collect()
+            }
+            None => {
+                let precision = kernel_precision(options.precision, isa)?;
+                Ok(vec![Box::new(packed::Packed::load(model, encoder, pooling, isa, precision, threads)?)])
+            }
+        },
         (Architecture::Qwen3(_), EngineChoice::Packed) => {
             let problem = Problem::new("`--engine packed`", "the packed engine computes encoders, and qwen3 is none");
             Err(Error::Usage(problem.hint("leave `--engine` at `auto`: candle-transformers runs this model")))
         }
         (_, EngineChoice::Reference) | (Architecture::Qwen3(_), EngineChoice::Auto) => {
+            only_the_processor(&options.device, "the reference engine's models are")?;
             only_f32(options.precision)?;
-            Ok(Box::new(reference::Reference::load(model, architecture, pooling)?))
+            Ok(vec![Box::new(reference::Reference::load(model, architecture, pooling)?)])
         }
     }
 }
@@ -325,29 +353,57 @@ fn available_threads() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-fn check_device(device: Device) -> Result<()> {
+fn check_device(device: &Device) -> Result<()> {
     match device {
         Device::Auto | Device::Cpu => Ok(()),
-        Device::Cuda => {
-            let hint = "use `thematic-cuda`, or build with `--features cuda` where CUDA is installed; `--device cpu` works here";
-            Err(Error::Device(Problem::new("`--device cuda`", "this program was built without CUDA").hint(hint)))
+        Device::Cuda(_) if WITH_CUDA => Ok(()),
+        Device::Cuda(_) => {
+            let hint = "use `thematic-cuda`, or build with `--features cuda`; `--device cpu` works here";
+            Err(Error::Device(
+                Problem::new(format!("device `{device}`"), "this program was built without CUDA").hint(hint),
+            ))
         }
     }
 }
 
-fn kernel_precision(asked: Precision, isa: Isa) -> kernel::Precision {
+/// Refuses GPUs that were asked for where no engine uses them; `what` begins the reason.
+fn only_the_processor(device: &Device, what: &str) -> Result<()> {
+    match device {
+        Device::Auto | Device::Cpu => Ok(()),
+        Device::Cuda(_) => {
+            let problem = Problem::new(format!("device `{device}`"), format!("{what} computed by the processor"));
+            Err(Error::Usage(problem.hint("leave `--device` at `auto`, or choose a model that is a BERT-like encoder")))
+        }
+    }
+}
+
+fn gpu_precision(asked: Precision) -> cuda::Precision {
     match asked {
-        Precision::Auto => isa.best_precision(),
-        Precision::F32 => kernel::Precision::F32,
-        Precision::Bf16 => kernel::Precision::Bf16,
+        Precision::Auto | Precision::Bf16 => cuda::Precision::Bf16,
+        Precision::F16 => cuda::Precision::F16,
+        Precision::F32 => cuda::Precision::F32,
+    }
+}
+
+fn kernel_precision(asked: Precision, isa: Isa) -> Result<kernel::Precision> {
+    match asked {
+        Precision::Auto => Ok(isa.best_precision()),
+        Precision::F32 => Ok(kernel::Precision::F32),
+        Precision::Bf16 => Ok(kernel::Precision::Bf16),
+        Precision::F16 => {
+            let problem = Problem::new("`--precision f16`", "the processor computes in f32 and bf16 only");
+            Err(Error::Usage(problem.hint("leave `--precision` at `auto`, or compute on a GPU: `--device cuda`")))
+        }
     }
 }
 
 fn only_f32(precision: Precision) -> Result<()> {
     match precision {
         Precision::Auto | Precision::F32 => Ok(()),
-        Precision::Bf16 => {
-            let problem = Problem::new("`--precision bf16`", "the engine that runs this model computes in f32 only");
+        Precision::Bf16 | Precision::F16 => {
+            let name = if precision == Precision::F16 { "f16" } else { "bf16" };
+            let cause = "the engine that runs this model computes in f32 only";
+            let problem = Problem::new(format!("`--precision {name}`"), cause);
             Err(Error::Usage(problem.hint("leave `--precision` at `auto`")))
         }
     }

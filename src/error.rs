@@ -38,6 +38,9 @@ pub enum Error {
     /// The device asked for is not available.
     #[error("{0}")]
     Device(Problem),
+    /// What was asked of a device at once does not fit its memory: less of it may.
+    #[error("{0}")]
+    OutOfMemory(Problem),
     /// The collection cannot be opened, read or written.
     #[error("{0}")]
     Collection(Problem),
@@ -115,6 +118,7 @@ impl Error {
             | Self::Input(problem)
             | Self::Model(problem)
             | Self::Device(problem)
+            | Self::OutOfMemory(problem)
             | Self::Collection(problem)
             | Self::Failed(problem) => problem.hint.as_deref().map(Cow::Borrowed),
             Self::UnknownPaper { similar, .. } => Some(similar_hint(similar)),
@@ -128,7 +132,7 @@ impl Error {
             Self::Io { .. } | Self::Collection(_) | Self::UnknownPaper { .. } | Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::Input(_) => 3,
-            Self::Model(_) | Self::Device(_) => 4,
+            Self::Model(_) | Self::Device(_) | Self::OutOfMemory(_) => 4,
             Self::Interrupted => 130,
         }
     }

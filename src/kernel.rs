@@ -8,7 +8,9 @@
 
 mod attention;
 mod buffer;
+pub mod cuda;
 mod dot;
+mod driver;
 mod function;
 mod isa;
 mod linear;
@@ -27,6 +29,7 @@ mod workspace;
 
 pub use attention::{Attention, DistanceBias, Mask, Rotary, attention, rotate};
 pub use dot::{dot, scan};
+pub use driver::{Driver, Gpu};
 pub use function::Activation;
 pub use isa::{Isa, Level};
 pub use linear::{LinearWeights, Output, linear};

@@ -8,7 +8,7 @@ use thematic::cli::Cli;
 use thematic::error::Error;
 use thematic::{commands, terminal};
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     match commands::run(&cli) {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),

@@ -40,3 +40,24 @@ impl Progress for Silent {
         false
     }
 }
+
+/// Passes on warnings and the wish to stop, for work within a phase that someone else counts.
+pub struct Unphased<'a>(pub &'a dyn Progress);
+
+impl Progress for Unphased<'_> {
+    fn begin(&self, _phase: Phase) {}
+    fn advance(&self, _units: u64) {}
+    fn end(&self) {}
+    fn warn(&self, message: &str) {
+        self.0.warn(message);
+    }
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+impl std::fmt::Debug for Unphased<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unphased")
+    }
+}

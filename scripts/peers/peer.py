@@ -1,8 +1,9 @@
 """One peer as a process: loads a model, then answers each line of standard input with one line of JSON.
 
-  peer.py KIND PRECISION MODEL TEXTS QUERY THREADS ONNX
+  peer.py KIND PRECISION MODEL TEXTS QUERY THREADS ONNX [DEVICE MAX_LENGTH]
 
-Requests: `throughput BATCH STREAMS`, `latency`, `vectors FILE`, `memory`. Texts are tokenised within the time that is
+Requests: `throughput BATCH STREAMS [COUNT]`, `latency`, `vectors FILE`, `memory`, and for sentence-transformers on a device
+`file BATCH OUT` (read the texts, encode, write the vectors) and `peak` (the largest rate of a product of matrices). Texts are tokenised within the time that is
 measured, sorted by length and padded to the longest of their batch, which is what serves every peer best.
 """
 import json
@@ -10,7 +11,8 @@ import os
 import sys
 import time
 
-KIND, PRECISION, MODEL, TEXTS, QUERY, THREADS, ONNX = sys.argv[1:]
+KIND, PRECISION, MODEL, TEXTS, QUERY, THREADS, ONNX, *REST = sys.argv[1:]
+DEVICE, MAX_LENGTH = REST or ("cpu", None)
 THREADS = int(THREADS)
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[variable] = str(THREADS)
@@ -85,11 +87,34 @@ class SentenceTransformers:
         from sentence_transformers import SentenceTransformer
 
         torch.set_num_threads(THREADS)
-        dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[PRECISION]
-        self.model = SentenceTransformer(MODEL, device="cpu", model_kwargs={"dtype": dtype})
+        self.torch = torch
+        self.dtype = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[PRECISION]
+        self.model = SentenceTransformer(MODEL, device=DEVICE, model_kwargs={"dtype": self.dtype})
+        # Whatever stands after the transformer is loaded in f32.
+        self.model.to(self.dtype)
+        if MAX_LENGTH:
+            self.model.max_seq_length = int(MAX_LENGTH)
 
     def whole(self, texts, batch):
         return self.model.encode(texts, batch_size=batch, show_progress_bar=False, normalize_embeddings=True)
+
+    def peak(self):
+        """Operations a second of the best of a few square products, as long as the device needs to settle."""
+        torch, sizes = self.torch, (4096, 8192, 16384) if DEVICE != "cpu" else (1024,)
+        settle = torch.cuda.synchronize if DEVICE != "cpu" else lambda: None
+        best = 0.0
+        for size in sizes:
+            one, other = (torch.randn(size, size, device=DEVICE).to(self.dtype) for _ in range(2))
+            one @ other
+            settle()
+            for _ in range(5):
+                times = 10
+                start = time.perf_counter()
+                for _ in range(times):
+                    one @ other
+                settle()
+                best = max(best, times * 2 * size**3 / (time.perf_counter() - start))
+        return best
 
 
 class OnnxRuntime:
@@ -162,19 +187,32 @@ def peak_bytes():
         return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
 
 
-def main():
+def read_texts():
     with open(TEXTS, encoding="utf8") as file:
-        texts = [text_of(line) for line in file]
+        return [text_of(line) for line in file]
+
+
+def main():
+    texts = read_texts()
     peer, tokens = PEERS[KIND](), Tokens(MODEL)
     encode(peer, tokens, texts[:32], 8, 1)
 
     def answer(request, *rest):
         if request == "throughput":
-            batch, streams = map(int, rest)
+            batch, streams, *count = map(int, rest)
+            some = texts[: count[0]] if count else texts
             start = time.perf_counter()
-            encode(peer, tokens, texts, batch, streams)
+            encode(peer, tokens, some, batch, streams)
             seconds = time.perf_counter() - start
-            return {"seconds": seconds, "rate": len(texts) / seconds}
+            return {"seconds": seconds, "rate": len(some) / seconds}
+        if request == "file":
+            start = time.perf_counter()
+            vectors = encode(peer, tokens, read_texts(), int(rest[0]), 1)
+            np.save(rest[1], vectors.astype(np.float32))
+            seconds = time.perf_counter() - start
+            return {"seconds": seconds, "rate": len(vectors) / seconds}
+        if request == "peak":
+            return {"flops": peer.peak()}
         if request == "latency":
             times = []
             for _ in range(SINGLES):

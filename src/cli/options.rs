@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::encode::Device;
 use crate::ingest::Format;
 use crate::paper::Date;
 
@@ -78,8 +79,9 @@ pub struct ModelOptions {
     /// A branch, tag or commit of the model
     #[arg(long, value_name = "REVISION", env = "THEMATIC_REVISION")]
     pub revision: Option<String>,
-    /// Where to run it
-    #[arg(long, value_enum, default_value_t = Device::Auto, env = "THEMATIC_DEVICE")]
+    /// Where to run it: auto, cpu, cuda (the first GPU), cuda:N, or several GPUs as in cuda:0,cuda:1. `auto` is the
+    /// processor; a GPU is used where it is asked for, by the `thematic-cuda` beside this program
+    #[arg(long, default_value_t = Device::Auto, env = "THEMATIC_DEVICE")]
     pub device: Device,
     /// Never use the network
     #[arg(long, env = "THEMATIC_OFFLINE")]
@@ -119,15 +121,6 @@ pub struct EncodeOptions {
     pub prompt: Option<String>,
 }
 
-/// Where a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Device {
-    Auto,
-    Cpu,
-    Cuda,
-}
-
 /// Which implementation computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
@@ -146,6 +139,8 @@ pub enum Precision {
     Auto,
     F32,
     Bf16,
+    /// On GPUs only
+    F16,
 }
 
 /// How papers become themes.

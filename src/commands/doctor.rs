@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DEFAULT_COLLECTION, Outcome, print_json};
+use super::{DEFAULT_COLLECTION, Outcome, print_json, settings};
 use crate::cli::Doctor;
 use crate::engine::{self, Finding, Severity};
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::terminal::{self, BAD, FAINT, GOOD, WARNING, styled};
 pub(super) fn run(arguments: &Doctor) -> Result<Outcome> {
     let default = || Path::new(DEFAULT_COLLECTION).exists().then(|| PathBuf::from(DEFAULT_COLLECTION));
     let collection = arguments.collection.clone().or_else(default);
-    let findings = engine::diagnose(collection.as_deref(), &Silent);
+    let findings = engine::diagnose(collection.as_deref(), settings::cuda_program().as_deref(), &Silent);
     if arguments.json {
         print_json(&findings)?;
     } else {
@@ -28,6 +28,6 @@ fn line(finding: &Finding) -> String {
         Severity::Note => styled(WARNING, "note"),
         Severity::Bad => styled(BAD, "bad "),
     };
-    let hint = finding.hint.as_ref().map(|hint| format!("{:17}{}\n", "", styled(FAINT, hint)));
-    format!("{mark}  {:<11}{}\n{}", finding.about, finding.found, hint.unwrap_or_default())
+    let hint = finding.hint.as_ref().map(|hint| format!("{:21}{}\n", "", styled(FAINT, hint)));
+    format!("{mark}  {:<15}{}\n{}", finding.about, finding.found, hint.unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli;
 use crate::cluster::{self, Algorithm};
-use crate::encode::{Device, EngineChoice, Precision, PromptChoice};
+use crate::encode::{EngineChoice, Precision, PromptChoice};
 use crate::engine::{AddReport, Grouping, ModelChoice};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input};
@@ -22,6 +22,11 @@ const MIB: usize = 1 << 20;
 pub(super) fn use_instruction_set() -> Result<()> {
     let Some(name) = std::env::var_os(cli::ISA_VARIABLE) else { return Ok(()) };
     Isa::parse(cli::ISA_VARIABLE, &name.to_string_lossy())?.limit_process()
+}
+
+/// Where `thematic-cuda` is said to lie.
+pub(super) fn cuda_program() -> Option<PathBuf> {
+    std::env::var_os(cli::CUDA_VARIABLE).map(PathBuf::from)
 }
 
 /// Sizes the pool that every parallel loop runs in.
@@ -81,7 +86,7 @@ pub(super) fn query_model(typed: &cli::ModelOptions) -> ModelChoice {
         model: typed.model.clone(),
         revision: typed.revision.clone(),
         offline: typed.offline,
-        device: device(typed.device),
+        device: typed.device.clone(),
         query_prompt: named_prompt(typed),
         allow_pickle: typed.allow_pickle,
         ..ModelChoice::default()
@@ -147,14 +152,6 @@ pub(super) fn said_of_adding(report: &AddReport) -> String {
     line
 }
 
-fn device(typed: cli::Device) -> Device {
-    match typed {
-        cli::Device::Auto => Device::Auto,
-        cli::Device::Cpu => Device::Cpu,
-        cli::Device::Cuda => Device::Cuda,
-    }
-}
-
 fn algorithm(typed: cli::Algorithm) -> Algorithm {
     match typed {
         cli::Algorithm::Kmeans => Algorithm::KMeans,
@@ -178,6 +175,7 @@ fn precision(typed: cli::Precision) -> Precision {
         cli::Precision::Auto => Precision::Auto,
         cli::Precision::F32 => Precision::F32,
         cli::Precision::Bf16 => Precision::Bf16,
+        cli::Precision::F16 => Precision::F16,
     }
 }
 

@@ -12,12 +12,19 @@ pub(super) trait Engine: Send + Sync {
     /// One row per text, end to end, each as wide as the model's body is (`Body::width`).
     ///
     /// # Errors
+    /// [`crate::error::Error::OutOfMemory`] where the batch does not fit the device, which stays usable: its halves may;
     /// [`crate::error::Error::Failed`] where the device gives up.
     fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>>;
 
     /// What it computes in: `f32`, `bf16`.
     fn precision(&self) -> &'static str {
         "f32"
+    }
+
+    /// The GPU it computes on, as `cuda:0`; `None` for the processor. Failures of [`Self::rows`] need not name it, their
+    /// reader does.
+    fn gpu(&self) -> Option<&str> {
+        None
     }
 
     /// What suits it.
@@ -37,4 +44,7 @@ pub(super) struct Habits {
     pub(super) batch_tokens: usize,
     /// Whether tokenization costs more than the engine itself, so that it should have as many threads.
     pub(super) light: bool,
+    /// Threads that should call it at once; `None` is as many as there are. On a GPU two: one's texts are copied and its
+    /// rows fetched while the other's are computed.
+    pub(super) callers: Option<usize>,
 }

@@ -1,258 +1,180 @@
 //! The packed engine: encoders of the BERT family on the kernels of this crate, without a padded token.
 //!
 //! Sequences lie end to end; products see all their tokens as one matrix, attention sees each sequence alone, so a
-//! text's vector does not depend on its batch, bit for bit. Weights are packed once for the instruction set of the
-//! machine and shared; each thread carries whole batches through with a memory of its own, helped by those that have none.
+//! text's vector does not depend on its batch. What a network is and in which order its parts are computed stands here
+//! and in `pass`, once; what the parts are computed with is a [`Machine`]: the processor, or a CUDA device.
 
+#[cfg_attr(not(feature = "cuda"), path = "packed/no_cuda.rs")]
+pub(super) mod cuda;
 mod operations;
+mod pass;
+mod processor;
 
-use std::sync::{Mutex, PoisonError};
+pub(super) use processor::Packed;
 
-use candle_core::{Storage, Tensor};
-
-use crate::encode::engine::{Engine, Habits};
-use crate::encode::pooling::pool;
 use crate::encode::tensors::{self, EncoderTensors};
-use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{self, DistanceBias, Isa, LayerNorm, LinearWeights, Mask, Operand, Team, Workspace};
+use crate::kernel::{self, Mask};
 use crate::models::{
-    self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, Pooling, PositionTable, Rotary,
+    self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, PositionTable, Rotary,
 };
-
-/// A few abstracts: enough rows for the products, few enough that activations stay in the caches and that threads end
-/// together.
-const HABITS: Habits = Habits { batch_tokens: 1024, light: false };
 
 /// Rows of a table of biases by distance, and the distance from which the outermost row is taken: MPNet's constants.
 pub(super) const DISTANCE_BUCKETS: usize = 32;
 const FARTHEST_BUCKET: f64 = 128.0;
 
-/// A transformer on packed tokens.
-pub(super) struct Packed {
-    isa: Isa,
-    precision: kernel::Precision,
+/// What holds the weights of a network in the form that its kernels read.
+trait Machine {
+    /// A linear map.
+    type Linear;
+    /// Scale, shift and guard of a layer norm.
+    type Norm;
+    /// A table that rows are taken from.
+    type Table;
+    /// The angles of rotary positions.
+    type Rotary;
+    /// What attention adds by head and distance.
+    type Bias;
+
+    fn linear(&self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Result<Self::Linear>;
+    fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<Self::Norm>;
+    fn table(&self, rows: Vec<f32>) -> Result<Self::Table>;
+    fn rotary(&self, longest: usize, frequencies: &[f32]) -> Result<Self::Rotary>;
+    fn bias(&self, bias: kernel::DistanceBias) -> Result<Self::Bias>;
+}
+
+/// A transformer with its weights on a machine.
+struct Network<M: Machine> {
     hidden: usize,
     n_heads: usize,
     activation: kernel::Activation,
     placement: NormPlacement,
-    words: Vec<f32>,
-    positions: Option<Positions>,
-    embedding_norm: Norm,
+    words: M::Table,
+    positions: Option<Positions<M>>,
+    embedding_norm: M::Norm,
     /// The bias of all layers, where distances make one.
-    bias: Option<DistanceBias>,
+    bias: Option<M::Bias>,
     /// The angles of layers; a layer names one by its place.
-    rotaries: Vec<kernel::Rotary>,
-    layers: Vec<Layer>,
-    final_norm: Option<Norm>,
-    pooling: Pooling,
-    team: Team,
-    memories: Mutex<Vec<Memory>>,
+    rotaries: Vec<M::Rotary>,
+    layers: Vec<Layer<M>>,
+    final_norm: Option<M::Norm>,
 }
 
-struct Positions {
+struct Positions<M: Machine> {
     table: PositionTable,
     /// Row `p` is the sum of position `p` and the first segment.
-    rows: Vec<f32>,
+    rows: M::Table,
 }
 
-struct Layer {
+struct Layer<M: Machine> {
     mask: Mask,
     rotary: Option<usize>,
-    query_key_value: LinearWeights,
-    output: LinearWeights,
-    attention_norm: Option<Norm>,
-    gate: Option<LinearWeights>,
-    up: LinearWeights,
-    down: LinearWeights,
-    feed_forward_norm: Norm,
-    bottleneck: Option<Bottleneck>,
+    query_key_value: M::Linear,
+    output: M::Linear,
+    attention_norm: Option<M::Norm>,
+    gate: Option<M::Linear>,
+    up: M::Linear,
+    down: M::Linear,
+    feed_forward_norm: M::Norm,
+    bottleneck: Option<Bottleneck<M>>,
 }
 
 /// What an adapter adds after the feed-forward part.
-struct Bottleneck {
+struct Bottleneck<M: Machine> {
     activation: kernel::Activation,
-    down: LinearWeights,
-    up: LinearWeights,
+    down: M::Linear,
+    up: M::Linear,
 }
 
-struct Norm {
-    scale: Vec<f32>,
-    shift: Vec<f32>,
-    epsilon: f32,
-}
-
-/// What a thread keeps from batch to batch.
-struct Memory {
-    /// The residual path: tokens x hidden.
-    rows: Option<Tensor>,
-    scratch: Scratch,
-}
-
-/// What a batch needs beside; grows to the largest one and is used again.
-struct Scratch {
-    places: Vec<u32>,
-    input: Operand,
-    query_key_value: Operand,
-    context: Operand,
-    inner: Operand,
-    workspace: Workspace,
-}
-
-impl Packed {
-    /// Loads and packs the weights of a transformer, checking every shape first.
-    pub(super) fn load(
-        model: &ModelFolder,
-        encoder: &Encoder,
-        pooling: &Pooling,
-        isa: Isa,
-        precision: kernel::Precision,
-        threads: usize,
-    ) -> Result<Self> {
+impl<M: Machine> Network<M> {
+    /// Loads the weights of a transformer, checking every shape first.
+    fn load(machine: &M, model: &ModelFolder, encoder: &Encoder) -> Result<Self> {
         let tensors = EncoderTensors::open(&model.weights, encoder)?;
         let activation = activation(encoder.activation)?;
         let angles = distinct_angles(encoder);
-        let packing = Packing { isa, precision, encoder, angles: &angles };
-        let norm = |norm| packing.norm(norm);
-        let positions = encoder.positions.zip(tensors.positions()?);
+        let loading = Loading { machine, encoder, angles: &angles };
+        let norm = |norm| loading.norm(norm);
+        let position_rows = tensors.positions()?.map(|rows| machine.table(rows)).transpose()?;
+        let positions = encoder.positions.zip(position_rows);
         let layers = encoder.layers.iter().enumerate();
         Ok(Self {
-            isa,
-            precision,
             hidden: encoder.hidden_size,
             n_heads: encoder.heads,
             activation,
             placement: encoder.norm.placement,
-            words: tensors.words()?,
+            words: machine.table(tensors.words()?)?,
             positions: positions.map(|(table, rows)| Positions { table, rows }),
-            embedding_norm: norm(tensors.embedding_norm()?),
-            bias: distance_bias(encoder, &tensors)?,
-            rotaries: angles.iter().map(|rotary| kernel::Rotary::new(encoder.longest, &rotary.frequencies())).collect(),
+            embedding_norm: norm(tensors.embedding_norm()?)?,
+            bias: distance_bias(encoder, &tensors)?.map(|bias| machine.bias(bias)).transpose()?,
+            rotaries: angles
+                .iter()
+                .map(|rotary| machine.rotary(encoder.longest, &rotary.frequencies()))
+                .collect::<Result<_>>()?,
             layers: layers
                 .map(|(number, settings)| {
-                    let bottleneck = packing.bottleneck(model.bottleneck.as_ref(), number)?;
-                    Ok(Layer { bottleneck, ..packing.layer(*settings, tensors.layer(number)?) })
+                    let bottleneck = loading.bottleneck(model.bottleneck.as_ref(), number)?;
+                    Ok(Layer { bottleneck, ..loading.layer(*settings, tensors.layer(number)?)? })
                 })
                 .collect::<Result<_>>()?,
-            final_norm: tensors.final_norm()?.map(norm),
-            pooling: pooling.clone(),
-            team: Team::new(threads),
-            memories: Mutex::new(Vec::new()),
+            final_norm: tensors.final_norm()?.map(norm).transpose()?,
         })
     }
 
-    fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
-        let kept = self.memories.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut memory = kept.unwrap_or_else(|| Memory { rows: None, scratch: Scratch::new(self.precision) });
-        let done = work(&mut memory);
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
-        done
+    fn head_dim(&self) -> usize {
+        self.hidden / self.n_heads
+    }
+
+    /// What a query's products with keys are multiplied with.
+    fn scale(&self) -> f32 {
+        1.0 / (self.head_dim() as f32).sqrt()
     }
 }
 
-impl Engine for Packed {
-    fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>> {
-        self.with_memory(|Memory { rows, scratch }| {
-            let _leading = self.team.lead(&mut scratch.workspace);
-            let states = operations::forward(self, batch, rows, scratch).map_err(failed)?;
-            let (storage, layout) = states.storage_and_layout();
-            let Storage::Cpu(storage) = &*storage else { return Err(failed("its rows left the processor")) };
-            let states = &storage.as_slice::<f32>().map_err(failed)?[layout.start_offset()..];
-            let mut pooled = Vec::with_capacity(batch.len() * self.hidden * self.pooling.modes.len());
-            for ends in batch.offsets.windows(2) {
-                let tokens = &states[ends[0] * self.hidden..ends[1] * self.hidden];
-                pool(&self.pooling, tokens, self.hidden, batch.unpooled, &mut pooled);
-            }
-            Ok(pooled)
-        })
-    }
-
-    fn habits(&self) -> Habits {
-        HABITS
-    }
-
-    fn team(&self) -> Option<&Team> {
-        Some(&self.team)
-    }
-
-    fn precision(&self) -> &'static str {
-        match self.precision {
-            kernel::Precision::F32 => "f32",
-            kernel::Precision::Bf16 => "bf16",
-        }
-    }
-}
-
-impl Scratch {
-    fn new(precision: kernel::Precision) -> Self {
-        let operand = || Operand::new(precision);
-        Self {
-            places: Vec::new(),
-            input: operand(),
-            query_key_value: operand(),
-            context: operand(),
-            inner: operand(),
-            workspace: Workspace::new(),
-        }
-    }
-}
-
-impl Norm {
-    fn view(&self) -> LayerNorm<'_> {
-        LayerNorm { scale: &self.scale, shift: &self.shift, epsilon: self.epsilon }
-    }
-}
-
-fn failed(cause: impl std::fmt::Display) -> Error {
-    Error::Failed(Problem::new("the packed engine", format!("cannot compute a batch: {cause}")))
-}
-
-/// How weights are laid out.
-struct Packing<'a> {
-    isa: Isa,
-    precision: kernel::Precision,
+/// A network on its way to a machine.
+struct Loading<'a, M> {
+    machine: &'a M,
     encoder: &'a Encoder,
     angles: &'a [Rotary],
 }
 
-impl Packing<'_> {
-    fn layer(&self, settings: LayerAttention, layer: tensors::Layer) -> Layer {
+impl<M: Machine> Loading<'_, M> {
+    fn layer(&self, settings: LayerAttention, layer: tensors::Layer) -> Result<Layer<M>> {
         let (hidden, inner) = (self.encoder.hidden_size, self.encoder.inner_size);
         let rotary = match settings.distance {
             Distance::Rotary(rotary) => self.angles.iter().position(|angles| *angles == rotary),
             Distance::Ignored | Distance::Alibi | Distance::Buckets => None,
         };
-        Layer {
+        Ok(Layer {
             mask: settings.window.map_or(Mask::Full, Mask::Window),
             rotary,
-            query_key_value: self.linear(&layer.query_key_value, hidden),
-            output: self.linear(&layer.output, hidden),
-            attention_norm: layer.attention_norm.map(|norm| self.norm(norm)),
-            gate: layer.gate.map(|gate| self.linear(&gate, hidden)),
-            up: self.linear(&layer.up, hidden),
-            down: self.linear(&layer.down, inner),
-            feed_forward_norm: self.norm(layer.feed_forward_norm),
+            query_key_value: self.linear(&layer.query_key_value, hidden)?,
+            output: self.linear(&layer.output, hidden)?,
+            attention_norm: layer.attention_norm.map(|norm| self.norm(norm)).transpose()?,
+            gate: layer.gate.map(|gate| self.linear(&gate, hidden)).transpose()?,
+            up: self.linear(&layer.up, hidden)?,
+            down: self.linear(&layer.down, inner)?,
+            feed_forward_norm: self.norm(layer.feed_forward_norm)?,
             bottleneck: None,
-        }
+        })
     }
 
-    fn bottleneck(&self, adapter: Option<&models::Bottleneck>, number: usize) -> Result<Option<Bottleneck>> {
+    fn bottleneck(&self, adapter: Option<&models::Bottleneck>, number: usize) -> Result<Option<Bottleneck<M>>> {
         let Some(adapter) = adapter else { return Ok(None) };
         let Some(layer) = adapter.layer(number)? else { return Ok(None) };
         let linear = |weight, bias| tensors::Linear { weight, bias: Some(bias) };
         Ok(Some(Bottleneck {
             activation: activation(adapter.activation)?,
-            down: self.linear(&linear(layer.down, layer.down_bias), self.encoder.hidden_size),
-            up: self.linear(&linear(layer.up, layer.up_bias), adapter.size),
+            down: self.linear(&linear(layer.down, layer.down_bias), self.encoder.hidden_size)?,
+            up: self.linear(&linear(layer.up, layer.up_bias), adapter.size)?,
         }))
     }
 
-    fn linear(&self, linear: &tensors::Linear, n_in: usize) -> LinearWeights {
-        LinearWeights::pack(self.isa, self.precision, &linear.weight, n_in, linear.bias.as_deref())
+    fn linear(&self, linear: &tensors::Linear, n_in: usize) -> Result<M::Linear> {
+        self.machine.linear(&linear.weight, n_in, linear.bias.as_deref())
     }
 
-    fn norm(&self, norm: tensors::Norm) -> Norm {
-        Norm { scale: norm.scale, shift: norm.shift, epsilon: self.encoder.norm.epsilon as f32 }
+    fn norm(&self, norm: tensors::Norm) -> Result<M::Norm> {
+        self.machine.norm(norm, self.encoder.norm.epsilon as f32)
     }
 }
 
@@ -269,18 +191,18 @@ fn distinct_angles(encoder: &Encoder) -> Vec<Rotary> {
 }
 
 /// The bias of every head and distance, which all layers share; `None` where distances make none.
-fn distance_bias(encoder: &Encoder, tensors: &EncoderTensors<'_>) -> Result<Option<DistanceBias>> {
+fn distance_bias(encoder: &Encoder, tensors: &EncoderTensors<'_>) -> Result<Option<kernel::DistanceBias>> {
     let (heads, longest) = (encoder.heads, encoder.longest);
     match encoder.layers.first().map(|layer| layer.distance) {
         Some(Distance::Alibi) => {
             let slopes = alibi_slopes(heads);
             let penalty = |head: usize, distance: isize| -slopes[head] * distance.unsigned_abs() as f32;
-            Ok(Some(DistanceBias::new(heads, longest, penalty)))
+            Ok(Some(kernel::DistanceBias::new(heads, longest, penalty)))
         }
         Some(Distance::Buckets) => {
             let table = tensors.distance_buckets()?;
             let learnt = |head: usize, distance: isize| table[bucket(distance) * heads + head];
-            Ok(Some(DistanceBias::new(heads, longest, learnt)))
+            Ok(Some(kernel::DistanceBias::new(heads, longest, learnt)))
         }
         Some(Distance::Ignored | Distance::Rotary(_)) | None => Ok(None),
     }

@@ -22,7 +22,7 @@ use crate::models::{
 };
 
 /// Beyond this the scores of attention, which grow with the square of the length, cost more than they gain.
-const HABITS: Habits = Habits { batch_tokens: 2048, light: false };
+const HABITS: Habits = Habits { batch_tokens: 2048, light: false, callers: None };
 
 /// A transformer by candle-transformers.
 pub(super) struct Reference {

@@ -1,22 +1,26 @@
 //! Any number of texts through the model, in constant memory.
 //!
 //! ```text
-//! caller's iterator -> windows -> tokenizer threads -> jobs -> engine threads -> caller's sink
+//! caller's iterator -> windows -> tokenizer threads -> jobs -> callers of engines -> delivery thread -> caller's sink
+//!                                                                            (GPUs) -> finishers ->
 //! ```
 //!
-//! The calling thread reads texts and delivers vectors, so neither the iterator nor the sink need be sent anywhere.
-//! Everything between is bounded: a few windows of texts are under way at any time, and a tokenizer that runs ahead
-//! waits. Tokenization of a window overlaps with the engine's work on the one before.
+//! The calling thread only reads texts; vectors are delivered by a thread of its own, so that a sink that writes
+//! holds nobody up. Everything between is bounded: a few windows of texts are under way at any time, and a tokenizer
+//! that runs ahead waits. What follows a network is the callers' own work on the processor; behind a GPU, whose callers are
+//! to come back with the next batch, it has threads of its own. All engines take their jobs from one queue, so that a fast device does more of them;
+//! tokenization of a window overlaps with the engines' work on the one before.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::encode::plan::{self, Job};
+use crate::encode::worker::Worker;
 use crate::encode::{Encoder, Kind};
 use crate::error::{Error, Problem, Result};
 use crate::kernel::Team;
@@ -56,8 +60,28 @@ pub struct Summary {
 const WINDOW_TEXTS: usize = 1024;
 const WINDOW_BYTES: usize = 2 << 20;
 
+/// A window holds at least so many batches, or the last one, which is what is left, would be a large part of them all.
+const WINDOW_BATCHES: usize = 8;
+/// What texts have at least: bytes a token, and tokens a text. Only sizes of windows depend on it.
+const TOKEN_BYTES: usize = 5;
+const TEXT_TOKENS: usize = 64;
+
 /// How often a waiting stream looks whether it was cancelled.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How much of a stream is under way at once.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    tokenizers: usize,
+    /// Windows between the iterator and the sink.
+    windows: usize,
+    /// Jobs that wait for an engine: each caller finds one when it is done.
+    jobs: usize,
+    /// Threads that do what follows a network on GPUs.
+    finishers: usize,
+    window_texts: usize,
+    window_bytes: usize,
+}
 
 /// Texts that are tokenised and planned together.
 struct Window {
@@ -65,7 +89,26 @@ struct Window {
     texts: Vec<String>,
 }
 
-/// A batch that an engine thread is done with.
+/// A batch, and the window it is of.
+struct Task {
+    window: Arc<Window>,
+    job: Job,
+}
+
+/// A batch that a GPU is done with.
+struct Computed {
+    task: Task,
+    rows: Vec<f32>,
+}
+
+/// What the delivery thread hears of.
+enum Event<K> {
+    /// A window is under way, with the keys of its texts.
+    Opened(Vec<K>),
+    Done(Result<Done>),
+}
+
+/// A batch that an engine is done with.
 struct Done {
     window: usize,
     members: Vec<usize>,
@@ -75,52 +118,90 @@ struct Done {
 }
 
 impl Encoder {
-    /// Encodes a stream of texts, each with a key that comes back with its vector. Reports texts done by
-    /// `progress.advance`; the phase is the caller's to begin and end. Stops when `progress` is cancelled: what has
-    /// been delivered by then is whole.
+    /// Encodes a stream of texts, each with a key that comes back with its vector. `sink` is called by one thread, not
+    /// the calling one. Reports texts done by `progress.advance`; the phase is the caller's to begin and end. Stops when
+    /// `progress` is cancelled: what has been delivered by then is whole.
     ///
     /// # Errors
-    /// The first error of `texts` or `sink`, [`Error::Interrupted`], and [`Error::Failed`] where the engine gives up.
-    pub fn encode_stream<K>(
+    /// The first error of `texts` or `sink`, [`Error::Interrupted`], and [`Error::Failed`] or [`Error::Device`] where an
+    /// engine gives up.
+    pub fn encode_stream<K: Send>(
         &self,
         texts: impl IntoIterator<Item = Result<(K, String)>>,
         kind: Kind,
         order: Order,
-        sink: impl FnMut(Finished<K>) -> Result<()>,
+        sink: impl FnMut(Finished<K>) -> Result<()> + Send,
         progress: &dyn Progress,
     ) -> Result<Summary> {
-        let light = self.engine.habits().light;
-        let tokenizers = if light { self.threads } else { 1 };
-        let ahead = tokenizers + 1;
-        let (windows, window_queue) = sync_channel(ahead);
-        let (jobs, job_queue) = sync_channel(2 * self.threads);
-        let (done, results) = channel();
+        let extent = self.extent();
+        let (windows, window_queue) = sync_channel(extent.windows);
+        let (jobs, job_queue) = sync_channel(extent.jobs);
+        let (events, heard) = channel();
+        let (room, windows_wanted) = channel();
+        let (computed, computed_queue) = sync_channel(extent.jobs);
         let (window_queue, job_queue) = (&Mutex::new(window_queue), &Mutex::new(job_queue));
+        let computed_queue = &Mutex::new(computed_queue);
         let stop = &AtomicBool::new(false);
         thread::scope(|scope| {
-            for _ in 0..tokenizers {
-                let (jobs, done) = (jobs.clone(), done.clone());
-                scope.spawn(move || self.tokenise_windows(window_queue, &jobs, &done, kind, stop));
+            for _ in 0..extent.tokenizers {
+                let (jobs, events) = (jobs.clone(), events.clone());
+                scope.spawn(move || self.tokenise_windows(window_queue, &jobs, &events, kind, stop));
             }
-            for _ in 0..self.threads {
-                let done = done.clone();
-                scope.spawn(move || self.run_jobs(job_queue, &done, stop));
+            for worker in &self.workers {
+                for _ in 0..self.callers(worker) {
+                    let events = events.clone();
+                    let finishers = worker.engine.gpu().map(|_| computed.clone());
+                    scope.spawn(move || self.run_jobs(worker, job_queue, finishers.as_ref(), &events, stop, progress));
+                }
             }
-            drop((jobs, done));
-            let mut delivery = Delivery::new(order, self.identity.dimensions, sink);
-            let outcome = drive(texts.into_iter(), &windows, ahead, &results, &mut delivery, progress);
+            for _ in 0..extent.finishers {
+                let events = events.clone();
+                scope.spawn(move || self.finish_jobs(computed_queue, &events, stop));
+            }
+            drop((jobs, computed));
+            let delivery = Delivery::new(order, self.identity.dimensions, sink, room, extent.windows);
+            let delivered = scope.spawn(move || {
+                let outcome = deliver(&heard, delivery, progress);
+                if outcome.is_err() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                outcome
+            });
+            let fed = feed(texts.into_iter(), extent, &windows, &events, &windows_wanted);
+            if fed.is_err() {
+                stop.store(true, Ordering::Relaxed);
+            }
             // The threads end when nobody can send them work any more.
-            drop(windows);
-            stop.store(true, Ordering::Relaxed);
-            outcome
+            drop((windows, events));
+            let delivered = delivered.join().unwrap_or_else(|panic| resume_unwind(panic));
+            fed.and(delivered)
         })
     }
 
-    fn tokenise_windows(
+    fn extent(&self) -> Extent {
+        let light = self.workers.iter().all(|worker| worker.engine.habits().light);
+        let on_gpus = self.workers.iter().any(|worker| worker.engine.gpu().is_some());
+        let tokenizers = if light || on_gpus { self.threads } else { 1 };
+        let callers: usize = self.workers.iter().map(|worker| self.callers(worker)).sum();
+        Extent {
+            tokenizers,
+            windows: tokenizers + 1,
+            jobs: 2 * callers,
+            finishers: if on_gpus { self.threads } else { 0 },
+            window_texts: WINDOW_TEXTS.max(WINDOW_BATCHES * self.batch_tokens / TEXT_TOKENS),
+            window_bytes: WINDOW_BYTES.max(WINDOW_BATCHES * self.batch_tokens * TOKEN_BYTES),
+        }
+    }
+
+    pub(super) fn callers(&self, worker: &Worker) -> usize {
+        worker.engine.habits().callers.unwrap_or(self.threads)
+    }
+
+    fn tokenise_windows<K>(
         &self,
         windows: &Mutex<Receiver<Window>>,
-        jobs: &SyncSender<(usize, Job)>,
-        done: &Sender<Result<Done>>,
+        jobs: &SyncSender<Task>,
+        events: &Sender<Event<K>>,
         kind: Kind,
         stop: &AtomicBool,
     ) {
@@ -131,38 +212,67 @@ impl Encoder {
             }
             let tokenised =
                 guarded(|| window.texts.iter().map(|text| self.tokenise(text, kind)).collect::<Result<Vec<_>>>());
+            let window = Arc::new(window);
             match tokenised {
                 Ok(tokenised) => {
                     for job in plan::jobs(&tokenised, self.batch_tokens, unpooled) {
-                        if jobs.send((window.number, job)).is_err() {
+                        if jobs.send(Task { window: Arc::clone(&window), job }).is_err() {
                             return;
                         }
                     }
                 }
-                // The caller may have gone already; then nobody wants the error.
-                Err(error) => drop(done.send(Err(error))),
+                Err(error) => tell(events, Event::Done(Err(error)), stop),
             }
         }
     }
 
-    fn run_jobs(&self, jobs: &Mutex<Receiver<(usize, Job)>>, done: &Sender<Result<Done>>, stop: &AtomicBool) {
-        let _present = self.engine.team().map(Team::enter);
-        while let Some((window, job)) = next(jobs) {
+    fn run_jobs<K>(
+        &self,
+        worker: &Worker,
+        tasks: &Mutex<Receiver<Task>>,
+        finishers: Option<&SyncSender<Computed>>,
+        events: &Sender<Event<K>>,
+        stop: &AtomicBool,
+        progress: &dyn Progress,
+    ) {
+        let _present = worker.engine.team().map(Team::enter);
+        while let Some(task) = next(tasks) {
             // The queue is emptied all the same: a tokenizer may be waiting for room in it.
             if stop.load(Ordering::Relaxed) {
                 continue;
             }
-            let finished = guarded(|| self.vectors(&job.tokens)).map(|vectors| Done {
-                window,
-                vectors,
-                truncated: job.truncated,
-                tokens: job.tokens.ids.len(),
-                members: job.members,
-            });
-            if done.send(finished).is_err() {
-                return;
+            let text_of = |member: usize| task.window.texts[task.job.members[member]].as_str();
+            match (guarded(|| self.rows(worker, &task.job.tokens, text_of, progress)), finishers) {
+                (Ok(rows), None) => tell(events, Event::Done(self.finish(Computed { task, rows })), stop),
+                (Ok(rows), Some(finishers)) => {
+                    if finishers.send(Computed { task, rows }).is_err() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+                (Err(error), _) => tell(events, Event::Done(Err(error)), stop),
             }
         }
+    }
+
+    fn finish_jobs<K>(&self, computed: &Mutex<Receiver<Computed>>, events: &Sender<Event<K>>, stop: &AtomicBool) {
+        while let Some(computed) = next(computed) {
+            if !stop.load(Ordering::Relaxed) {
+                tell(events, Event::Done(self.finish(computed)), stop);
+            }
+        }
+    }
+
+    fn finish(&self, Computed { task: Task { window, job }, rows }: Computed) -> Result<Done> {
+        let vectors = guarded(|| self.vectors(&rows))?;
+        let (truncated, tokens) = (job.truncated, job.tokens.ids.len());
+        Ok(Done { window: window.number, members: job.members, vectors, truncated, tokens })
+    }
+}
+
+/// Tells the delivery thread; where it has gone, nobody wants the work that is left.
+fn tell<K>(events: &Sender<Event<K>>, event: Event<K>, stop: &AtomicBool) {
+    if events.send(event).is_err() {
+        stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -179,37 +289,46 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Reads texts and delivers vectors until both are at their end.
-fn drive<K, S: FnMut(Finished<K>) -> Result<()>>(
+/// Reads texts until there are no more, a window whenever one is wanted; ends early where the delivery thread has gone.
+fn feed<K>(
     mut texts: impl Iterator<Item = Result<(K, String)>>,
+    extent: Extent,
     windows: &SyncSender<Window>,
-    ahead: usize,
-    results: &Receiver<Result<Done>>,
-    delivery: &mut Delivery<K, S>,
+    events: &Sender<Event<K>>,
+    wanted: &Receiver<()>,
+) -> Result<()> {
+    for number in 0.. {
+        if wanted.recv().is_err() {
+            break;
+        }
+        let (keys, window) = read_window(&mut texts, number, extent)?;
+        // Told before the window goes its way, so that its keys are known before the first of its vectors.
+        if keys.is_empty() || events.send(Event::Opened(keys)).is_err() || windows.send(window).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Delivers vectors until no thread is left that could send more.
+fn deliver<K, S: FnMut(Finished<K>) -> Result<()>>(
+    heard: &Receiver<Event<K>>,
+    mut delivery: Delivery<K, S>,
     progress: &dyn Progress,
 ) -> Result<Summary> {
     let mut summary = Summary::default();
-    let mut more = true;
-    let mut number = 0;
     loop {
-        while more && delivery.open.len() < ahead {
-            let (keys, window) = read_window(&mut texts, number)?;
-            more = !keys.is_empty();
-            if more {
-                delivery.open.push_back(Open::new(keys));
-                number += 1;
-                windows.send(window).map_err(|_| gone())?;
-            }
-        }
-        if delivery.open.is_empty() {
-            return Ok(summary);
-        }
         if progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        let done = match results.recv_timeout(PATIENCE) {
-            Ok(done) => done?,
+        let done = match heard.recv_timeout(PATIENCE) {
+            Ok(Event::Opened(keys)) => {
+                delivery.open.push_back(Open::new(keys));
+                continue;
+            }
+            Ok(Event::Done(done)) => done?,
             Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) if delivery.open.is_empty() => return Ok(summary),
             Err(RecvTimeoutError::Disconnected) => return Err(gone()),
         };
         summary.texts += done.members.len() as u64;
@@ -225,10 +344,14 @@ fn gone() -> Error {
 }
 
 /// As many texts as make a window; none at the end.
-fn read_window<K>(texts: &mut impl Iterator<Item = Result<(K, String)>>, number: usize) -> Result<(Vec<K>, Window)> {
+fn read_window<K>(
+    texts: &mut impl Iterator<Item = Result<(K, String)>>,
+    number: usize,
+    extent: Extent,
+) -> Result<(Vec<K>, Window)> {
     let (mut keys, mut window) = (Vec::new(), Window { number, texts: Vec::new() });
     let mut bytes = 0;
-    while keys.len() < WINDOW_TEXTS && bytes < WINDOW_BYTES {
+    while keys.len() < extent.window_texts && bytes < extent.window_bytes {
         let Some(next) = texts.next() else { break };
         let (key, text) = next?;
         bytes += text.len();
@@ -247,6 +370,8 @@ struct Delivery<K, S> {
     /// The number of the oldest.
     first: usize,
     sink: S,
+    /// Asks for one more window.
+    room: Sender<()>,
 }
 
 /// A window under way.
@@ -264,8 +389,16 @@ impl<K> Open<K> {
 }
 
 impl<K, S: FnMut(Finished<K>) -> Result<()>> Delivery<K, S> {
-    fn new(order: Order, dimensions: usize, sink: S) -> Self {
-        Self { order, dimensions, open: VecDeque::new(), first: 0, sink }
+    /// Asks for the first `windows` windows.
+    fn new(order: Order, dimensions: usize, sink: S, room: Sender<()>, windows: usize) -> Self {
+        let delivery = Self { order, dimensions, open: VecDeque::new(), first: 0, sink, room };
+        (0..windows).for_each(|_| delivery.want_window());
+        delivery
+    }
+
+    fn want_window(&self) {
+        // The reader may be at its end already; then it wants no request.
+        let _ = self.room.send(());
     }
 
     fn take(&mut self, done: Done) -> Result<()> {
@@ -291,6 +424,7 @@ impl<K, S: FnMut(Finished<K>) -> Result<()>> Delivery<K, S> {
         while self.open.front().is_some_and(|window| window.left == 0) {
             let Some(window) = self.open.pop_front() else { break };
             self.first += 1;
+            self.want_window();
             if self.order == Order::AsGiven {
                 let keys = window.keys.into_iter().flatten().collect();
                 (self.sink)(Finished { keys, vectors: Vectors::from_unit_rows(self.dimensions, window.rows)? })?;
@@ -299,3 +433,6 @@ impl<K, S: FnMut(Finished<K>) -> Result<()>> Delivery<K, S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

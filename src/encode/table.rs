@@ -30,7 +30,7 @@ enum Rows {
     Bytes(Vec<i8>),
 }
 
-const HABITS: Habits = Habits { batch_tokens: 16_384, light: true };
+const HABITS: Habits = Habits { batch_tokens: 16_384, light: true, callers: None };
 
 impl Table {
     /// Reads the table that `layout` describes.

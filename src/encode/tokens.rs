@@ -35,9 +35,28 @@ impl PackedTokens {
         packed
     }
 
+    /// The first `middle` texts, and the others.
+    pub(super) fn split_at(&self, middle: usize) -> (Self, Self) {
+        let part = |range: std::ops::RangeInclusive<usize>| {
+            let offsets = &self.offsets[range];
+            let (start, end) = (offsets[0], offsets[offsets.len() - 1]);
+            Self {
+                ids: self.ids[start..end].to_vec(),
+                offsets: offsets.iter().map(|offset| offset - start).collect(),
+                unpooled: self.unpooled,
+            }
+        };
+        (part(0..=middle), part(middle..=self.len()))
+    }
+
     /// The ids of each text.
     pub(super) fn texts(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         self.offsets.windows(2).map(|ends| &self.ids[ends[0]..ends[1]])
+    }
+
+    /// Tokens of one text.
+    pub(super) fn length(&self, text: usize) -> usize {
+        self.offsets[text + 1] - self.offsets[text]
     }
 
     /// Number of texts.
@@ -243,6 +262,8 @@ mod tests {
         assert_eq!((packed.ids.as_slice(), packed.offsets.as_slice()), (&[1, 2, 3][..], &[0, 2, 2, 3][..]));
         assert_eq!(packed.len(), 3);
         assert_eq!(packed.texts().nth(2), Some(&[3][..]));
+        let parts = (PackedTokens::pack([&[1, 2][..]], 0), PackedTokens::pack([&[][..], &[3]], 0));
+        assert_eq!(packed.split_at(1), parts);
     }
 
     #[test]

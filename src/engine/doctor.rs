@@ -5,9 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::gpu::find_cuda_program;
 use super::model::{self, ModelChoice};
+use crate::encode::WITH_CUDA;
 use crate::error::{Error, Result};
-use crate::kernel::Isa;
+use crate::kernel::{Driver, Isa};
 use crate::paper::text_hash;
 use crate::progress::Progress;
 use crate::store::{Collection, ModelKey, ModelRecord};
@@ -51,17 +53,26 @@ impl Finding {
         Self { about: about.into(), severity: Severity::Bad, found: found.into(), hint }
     }
 
+    /// Something that is only wanted by who asks for it.
+    fn note_of_error(about: &str, error: &Error) -> Self {
+        Self { severity: Severity::Note, ..Self::of_error(about, error) }
+    }
+
     fn of_error(about: &str, error: &Error) -> Self {
         Self::bad(about, error.to_string(), error.hint().map(Cow::into_owned))
     }
 }
 
-/// Looks at the program and the machine, and at a collection where one is named.
+/// Looks at the program and the machine, and at a collection where one is named. `cuda_program` is where
+/// `thematic-cuda` is said to lie, `None` for beside this program.
 ///
 /// # Errors
 /// None of what is looked for: a collection that cannot be opened is a finding.
-pub fn diagnose(collection: Option<&Path>, progress: &dyn Progress) -> Vec<Finding> {
-    let mut findings = vec![program(), machine(), device(), default_model(progress)];
+pub fn diagnose(collection: Option<&Path>, cuda_program: Option<&Path>, progress: &dyn Progress) -> Vec<Finding> {
+    let mut findings = vec![program(), machine()];
+    findings.extend(gpus());
+    findings.push(cuda(cuda_program));
+    findings.push(default_model(progress));
     if let Some(path) = collection {
         match Collection::open_read_only(path) {
             Err(error) => findings.push(Finding::of_error("collection", &error)),
@@ -90,8 +101,35 @@ fn machine() -> Finding {
     Finding::note("machine", format!("{found}; limited to {used}"), "unset THEMATIC_ISA to use the best one")
 }
 
-fn device() -> Finding {
-    Finding::note("device", "cpu (this program was built without CUDA)", "build with `--features cuda` for a GPU")
+/// The driver and each of its GPUs. Their absence is no fault: the processor does everything.
+fn gpus() -> Vec<Finding> {
+    let driver = match Driver::open() {
+        Ok(driver) => driver,
+        Err(error) => return vec![Finding::note_of_error("gpu", &error)],
+    };
+    let count = if driver.count() == 1 { "1 GPU".to_owned() } else { format!("{} GPUs", driver.count()) };
+    let found = format!("NVIDIA's driver brings CUDA {} and finds {count}", driver.version());
+    let gpus = (0..driver.count()).map(|index| gpu(&driver, index));
+    let gpus = gpus.map(|gpu| gpu.unwrap_or_else(|error| Finding::note_of_error("gpu", &error)));
+    std::iter::once(Finding::good("gpu", found)).chain(gpus).collect()
+}
+
+fn gpu(driver: &Driver, index: usize) -> Result<Finding> {
+    let gpu = driver.gpu(index)?;
+    gpu.check()?;
+    let free = driver.free_bytes(&gpu)?;
+    Ok(Finding::good("gpu", format!("{gpu}, {} of {} MiB free", free >> 20, gpu.bytes >> 20)))
+}
+
+/// The program that computes on GPUs.
+fn cuda(named: Option<&Path>) -> Finding {
+    if WITH_CUDA {
+        return Finding::good("thematic-cuda", "this program computes on GPUs");
+    }
+    match find_cuda_program(named) {
+        Ok(path) => Finding::good("thematic-cuda", format!("{} is of this version", path.display())),
+        Err(error) => Finding::note_of_error("thematic-cuda", &error),
+    }
 }
 
 fn default_model(progress: &dyn Progress) -> Finding {

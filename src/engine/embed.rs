@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{self, Input};
 use crate::output::VectorWriter;
 use crate::paper::{PaperId, text_hash};
-use crate::progress::{Phase, Progress, Silent};
+use crate::progress::{Phase, Progress, Unphased};
 use crate::store::{Collection, RowId};
 
 /// Papers that are read from the collection at once.
@@ -113,7 +113,7 @@ pub fn embed_to_file(
             Ok(papers) => papers.into_iter().map(|paper| Ok((paper.id.clone(), encoder.text_of(&paper)))).collect(),
             Err(error) => vec![Err(error)],
         });
-        encoder.encoder.encode_stream(texts, Kind::Document, Order::AsGiven, write, &Silent)
+        encoder.encoder.encode_stream(texts, Kind::Document, Order::AsGiven, write, &Unphased(progress))
     })?;
     report.count(summary);
     require_papers(inputs, &read)?;

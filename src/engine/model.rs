@@ -115,7 +115,7 @@ pub fn load_encoder(choice: &ModelChoice, progress: &dyn Progress) -> Result<Pap
 
 fn options(choice: &ModelChoice) -> Options {
     Options {
-        device: choice.device,
+        device: choice.device.clone(),
         precision: choice.precision,
         engine: choice.engine,
         threads: choice.threads,

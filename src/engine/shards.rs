@@ -10,10 +10,10 @@
 mod manifest;
 mod plan;
 
-use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use serde::Serialize;
@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{self, Input, Skip};
 use crate::output::VectorWriter;
 use crate::paper::{Paper, PaperId};
-use crate::progress::{Phase, Progress};
+use crate::progress::{Phase, Progress, Unphased};
 
 /// Batches of papers that reading may be ahead of the encoder.
 const EVENTS_AHEAD: usize = 8;
@@ -114,8 +114,8 @@ fn run(
     progress: &dyn Progress,
     on_skip: &mut OnSkip<'_>,
 ) -> Result<(Summary, Counts)> {
-    // Filled by the reading side, emptied by the writing side; both are on this thread.
-    let ends = RefCell::new(vec![None; todo.len()]);
+    // Filled by the reading side, asked by the writing side.
+    let ends = Mutex::new(vec![None; todo.len()]);
     let mut writing =
         Writing { shards: todo, ends: &ends, manifest, open: None, dimensions: encoder.record().dimensions };
     thread::scope(|scope| {
@@ -162,21 +162,6 @@ fn read_all(shards: &[Shard], options: &ingest::Options, progress: &dyn Progress
     }
 }
 
-/// Passes on warnings and the wish to stop; phases are not this reader's to begin.
-struct Unphased<'a>(&'a dyn Progress);
-
-impl Progress for Unphased<'_> {
-    fn begin(&self, _phase: Phase) {}
-    fn advance(&self, _units: u64) {}
-    fn end(&self) {}
-    fn warn(&self, message: &str) {
-        self.0.warn(message);
-    }
-    fn cancelled(&self) -> bool {
-        self.0.cancelled()
-    }
-}
-
 /// The papers of all shards as one stream of texts.
 struct Reading<'a> {
     shards: &'a [Shard],
@@ -184,12 +169,15 @@ struct Reading<'a> {
     /// The one that is being read.
     shard: usize,
     papers: std::vec::IntoIter<Paper>,
-    ends: &'a RefCell<Vec<Option<AddReport>>>,
+    ends: &'a Ends,
     encoder: &'a PaperEncoder,
     counts: &'a mut Counts,
     progress: &'a dyn Progress,
     on_skip: &'a mut OnSkip<'a>,
 }
+
+/// What each shard held, once it was read to its end.
+type Ends = Mutex<Vec<Option<AddReport>>>;
 
 /// A vector's shard and paper.
 type Key = (usize, PaperId);
@@ -234,7 +222,7 @@ impl Reading<'_> {
             self.counts.failed += 1;
             self.progress.warn(&format!("`{name}` holds no paper that can be read: no vectors are written for it"));
         }
-        self.ends.borrow_mut()[self.shard] = Some(report);
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)[self.shard] = Some(report);
         self.shard += 1;
         Ok(())
     }
@@ -243,7 +231,7 @@ impl Reading<'_> {
 /// Writes vectors, file after file.
 struct Writing<'a> {
     shards: &'a [Shard],
-    ends: &'a RefCell<Vec<Option<AddReport>>>,
+    ends: &'a Ends,
     manifest: Manifest,
     open: Option<(usize, VectorWriter)>,
     dimensions: usize,
@@ -275,7 +263,7 @@ impl Writing<'_> {
         let Some((shard, writer)) = self.open.take() else { return Ok(()) };
         writer.finish()?;
         // Papers of a later shard, or the end, came after the end of this one.
-        let report = self.ends.borrow()[shard].unwrap_or_default();
+        let report = self.ends.lock().unwrap_or_else(PoisonError::into_inner)[shard].unwrap_or_default();
         self.manifest.add(&Entry::new(&self.shards[shard], report.records, report.skipped))
     }
 

@@ -24,19 +24,19 @@ const PARITY: f32 = 0.999_99;
 /// What bfloat16 may change where a machine is built for it.
 const SUITED: f32 = 0.9995;
 
-fn golden(name: &str) -> Weights {
+pub(crate) fn golden(name: &str) -> Weights {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let bytes = thematic::models::Bytes::Owned(fs::read(&path).expect("committed golden vectors"));
     Weights::open(vec![(name.to_owned(), std::sync::Arc::new(bytes))]).expect("valid golden vectors")
 }
 
-fn golden_texts() -> Vec<String> {
+pub(crate) fn golden_texts() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/texts.json");
     serde_json::from_slice(&fs::read(path).expect("committed texts")).expect("a list of strings")
 }
 
 /// Every fourth text: what the tiny models were asked.
-fn tiny_texts() -> Vec<String> {
+pub(crate) fn tiny_texts() -> Vec<String> {
     golden_texts().into_iter().step_by(4).collect()
 }
 
@@ -54,7 +54,7 @@ fn exact_engines() -> [Options; 2] {
 }
 
 /// The smallest cosine between rows of `vectors` and of the golden tensor.
-fn smallest_cosine(vectors: &Vectors, golden: &Weights, tensor: &str) -> f32 {
+pub(crate) fn smallest_cosine(vectors: &Vectors, golden: &Weights, tensor: &str) -> f32 {
     let shape = golden.shape(tensor).expect("a golden tensor of that name").to_vec();
     assert_eq!(shape, [vectors.len(), vectors.dim()], "{tensor}");
     let expected = Vectors::normalised(shape[1], golden.f32(tensor).expect("numbers")).expect("golden rows");
@@ -98,14 +98,14 @@ const ARCHITECTURES: [(&str, bool); 10] = [
 ];
 
 /// The texts of the tiny models, and some that contain tokenizers' own marks.
-fn architecture_texts() -> Vec<String> {
+pub(crate) fn architecture_texts() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/marked.json");
     let marked: Vec<String> = serde_json::from_slice(&fs::read(path).expect("committed texts")).expect("a list");
     tiny_texts().into_iter().chain(marked).collect()
 }
 
 /// The smallest cosine of each stretch of `width` numbers: one for each pooling mode.
-fn smallest_cosine_by_mode(vectors: &Vectors, golden: &[f32], width: usize) -> f32 {
+pub(crate) fn smallest_cosine_by_mode(vectors: &Vectors, golden: &[f32], width: usize) -> f32 {
     let cosine = |one: &[f32], other: &[f32]| {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         (dot(one, other) / (dot(one, one) * dot(other, other)).sqrt()) as f32
@@ -389,10 +389,10 @@ fn what_the_model_does_not_have_is_refused_before_the_first_text() {
     refused(&bert, &Options { dimensions: Some(33), ..Options::default() }, "`--dimensions`: 33 is not from 1 to 32");
     let halves = Options { precision: Precision::Bf16, engine: EngineChoice::Reference, ..Options::default() };
     refused(&bert, &halves, "`--precision bf16`");
-    refused(&bert, &Options { device: Device::Cuda, ..Options::default() }, "built without CUDA");
+    refused(&bert, &Options { device: Device::Cuda(vec![0]), ..Options::default() }, "built without CUDA");
     let named = Options { prompt: Some(PromptChoice::Named("query".into())), ..Options::default() };
     refused(&bert, &named, "prompt `query`");
-    let cuda = Encoder::load(&open(&bert), &Options { device: Device::Cuda, ..Options::default() });
+    let cuda = Encoder::load(&open(&bert), &Options { device: Device::Cuda(vec![0]), ..Options::default() });
     assert_eq!(cuda.expect_err("no device").exit_code(), 4);
     let reference = Options { engine: EngineChoice::Reference, ..Options::default() };
     assert!(Encoder::load(&open(&bert), &reference).is_ok());

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 use thematic::kernel::{self, Hit, Isa, Level, Nearest, PackedMatrix, TopK};
 
+mod cuda;
 mod encode;
 
 mod select {

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["terminal", "serve"],
     &["commands"],
     &["main"],
+    &["bin"],
 ];
 
 /// Crates that only the named modules may use.

@@ -8,9 +8,12 @@
 mod clean;
 mod cluster;
 mod commands;
+mod cuda;
 mod dedupe;
+mod emulator;
 mod encode;
 mod faults;
+mod handover;
 mod hub;
 mod ingest;
 mod instruction_sets;

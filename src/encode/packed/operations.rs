@@ -1,28 +1,33 @@
 //! The packed network as operations of Candle on rows of packed tokens, tokens x hidden.
 //!
 //! A whole layer is one operation, in place: its parts hand activations to each other in the thread's scratch memory,
-//! in the layout that products read fastest, which no tensor of Candle has. On another device than the processor Candle
-//! answers that the operation has no implementation there.
+//! in the layout that products read fastest, which no tensor of Candle has.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 
 use candle_core::{CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Tensor};
 
-use super::{Layer, Norm, Packed, Scratch};
+use super::pass;
+use super::processor::{Norm, Packed, Processor, Scratch};
+use super::{Layer, Network};
 use crate::encode::tokens::PackedTokens;
-use crate::kernel::{self, Attention, Gather, Output, attention, embed, layer_norm, layer_norm_to, linear, rotate};
-use crate::models::NormPlacement;
+use crate::kernel::{
+    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Output, attention, embed, layer_norm,
+    layer_norm_to, linear, rotate,
+};
 
 /// The rows of the last layer, of all tokens of a batch. They stand in `memory`, which grows to the largest batch and is
 /// used again.
 pub(super) fn forward(
-    network: &Packed,
+    engine: &Packed,
     batch: &PackedTokens,
     memory: &mut Option<Tensor>,
     scratch: &mut Scratch,
 ) -> Result<Tensor> {
+    let network = &engine.network;
     let rows = first_rows(memory, batch.ids.len(), network.hidden)?;
-    let pass = Pass { network, batch, scratch: RefCell::new(scratch) };
+    let pass = Pass { isa: engine.processor.isa, network, batch, scratch: RefCell::new(scratch) };
     rows.inplace_op1(&Embed(&pass))?;
     for layer in &network.layers {
         rows.inplace_op1(&OneLayer { pass: &pass, layer })?;
@@ -44,7 +49,8 @@ fn first_rows(memory: &mut Option<Tensor>, tokens: usize, hidden: usize) -> Resu
 
 /// One batch on its way.
 struct Pass<'a> {
-    network: &'a Packed,
+    isa: Isa,
+    network: &'a Network<Processor>,
     batch: &'a PackedTokens,
     scratch: RefCell<&'a mut Scratch>,
 }
@@ -58,7 +64,7 @@ impl InplaceOp1 for Embed<'_> {
     }
 
     fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let Pass { network, batch, scratch } = self.0;
+        let Pass { isa, network, batch, scratch } = self.0;
         let (rows, mut scratch) = (numbers(rows, layout)?, scratch.borrow_mut());
         let Scratch { places, input, workspace, .. } = &mut **scratch;
         let words = Gather { table: &network.words, indices: &batch.ids };
@@ -67,11 +73,11 @@ impl InplaceOp1 for Embed<'_> {
                 places.clear();
                 batch.texts().for_each(|text| positions.table.places(text, places));
                 let positions = Gather { table: &positions.rows, indices: places };
-                embed(network.isa, &[words, positions], network.hidden, rows);
+                embed(*isa, &[words, positions], network.hidden, rows);
             }
-            None => embed(network.isa, &[words], network.hidden, rows),
+            None => embed(*isa, &[words], network.hidden, rows),
         }
-        layer_norm(network.isa, &network.embedding_norm.view(), rows, Some(input), workspace);
+        layer_norm(*isa, &network.embedding_norm.view(), rows, Some(input), workspace);
         Ok(())
     }
 }
@@ -79,7 +85,7 @@ impl InplaceOp1 for Embed<'_> {
 /// A layer, on the residual path.
 struct OneLayer<'a> {
     pass: &'a Pass<'a>,
-    layer: &'a Layer,
+    layer: &'a Layer<Processor>,
 }
 
 impl InplaceOp1 for OneLayer<'_> {
@@ -88,12 +94,10 @@ impl InplaceOp1 for OneLayer<'_> {
     }
 
     fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let Pass { network, batch, scratch } = self.pass;
+        let Pass { isa, network, batch, scratch } = self.pass;
         let (rows, mut scratch) = (numbers(rows, layout)?, scratch.borrow_mut());
-        match network.placement {
-            NormPlacement::Post => network.layer_normed_after(self.layer, batch, rows, &mut scratch),
-            NormPlacement::Pre => network.layer_normed_before(self.layer, batch, rows, &mut scratch),
-        }
+        let mut parts = Parts { isa: *isa, network, batch, rows, scratch: &mut scratch };
+        let Ok(()) = network.layer(self.layer, &mut parts);
         Ok(())
     }
 }
@@ -111,7 +115,7 @@ impl InplaceOp1 for Normalise<'_> {
 
     fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let workspace = &mut self.pass.scratch.borrow_mut().workspace;
-        layer_norm(self.pass.network.isa, &self.norm.view(), numbers(rows, layout)?, None, workspace);
+        layer_norm(self.pass.isa, &self.norm.view(), numbers(rows, layout)?, None, workspace);
         Ok(())
     }
 }
@@ -124,68 +128,75 @@ fn numbers<'a>(rows: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32
     }
 }
 
-impl Packed {
-    /// A layer that takes its input from `scratch.input` and leaves the next one's there.
-    fn layer_normed_after(&self, layer: &Layer, batch: &PackedTokens, rows: &mut [f32], scratch: &mut Scratch) {
-        self.attend(layer, batch, rows, scratch);
-        let norm = layer.attention_norm.as_ref().unwrap_or(&self.embedding_norm);
-        layer_norm(self.isa, &norm.view(), rows, Some(&mut scratch.input), &mut scratch.workspace);
-        self.feed_forward(layer, rows, scratch);
-        if let Some(bottleneck) = &layer.bottleneck {
-            self.norm_to_input(&layer.feed_forward_norm, rows, scratch);
-            let Scratch { input, inner, workspace, .. } = scratch;
-            linear(&bottleneck.down, input, bottleneck.activation, Output::Operand(inner), workspace);
-            linear(&bottleneck.up, inner, kernel::Activation::Identity, Output::Residual(rows), workspace);
-        }
-        let norm = layer.feed_forward_norm.view();
-        layer_norm(self.isa, &norm, rows, Some(&mut scratch.input), &mut scratch.workspace);
+/// Nothing that a processor's kernel does can fail.
+type Done = std::result::Result<(), Infallible>;
+
+/// A layer's parts by the kernels of the processor.
+struct Parts<'a> {
+    isa: Isa,
+    network: &'a Network<Processor>,
+    batch: &'a PackedTokens,
+    rows: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl pass::Pass<Processor> for Parts<'_> {
+    type Error = Infallible;
+
+    fn normalise(&mut self, norm: &Norm) -> Done {
+        let Scratch { input, workspace, .. } = &mut *self.scratch;
+        layer_norm(self.isa, &norm.view(), self.rows, Some(input), workspace);
+        Ok(())
     }
 
-    /// A layer that makes its input of the residual path. The first one has the embedding in `scratch.input`.
-    fn layer_normed_before(&self, layer: &Layer, batch: &PackedTokens, rows: &mut [f32], scratch: &mut Scratch) {
-        if let Some(norm) = &layer.attention_norm {
-            self.norm_to_input(norm, rows, scratch);
-        }
-        self.attend(layer, batch, rows, scratch);
-        self.norm_to_input(&layer.feed_forward_norm, rows, scratch);
-        self.feed_forward(layer, rows, scratch);
+    fn normalise_to_input(&mut self, norm: &Norm) -> Done {
+        let Scratch { input, workspace, .. } = &mut *self.scratch;
+        layer_norm_to(self.isa, &norm.view(), self.rows, input, workspace);
+        Ok(())
     }
 
-    fn norm_to_input(&self, norm: &Norm, rows: &[f32], scratch: &mut Scratch) {
-        layer_norm_to(self.isa, &norm.view(), rows, &mut scratch.input, &mut scratch.workspace);
+    fn query_key_value(&mut self, weights: &LinearWeights) -> Done {
+        let Scratch { input, query_key_value, workspace, .. } = &mut *self.scratch;
+        linear(weights, input, Activation::Identity, Output::Operand(query_key_value), workspace);
+        Ok(())
     }
 
-    /// Adds attention to the residual path.
-    fn attend(&self, layer: &Layer, batch: &PackedTokens, rows: &mut [f32], scratch: &mut Scratch) {
-        let Scratch { input, query_key_value, context, workspace, .. } = scratch;
-        let head_dim = self.hidden / self.n_heads;
-        let settings = Attention {
-            n_heads: self.n_heads,
-            head_dim,
-            scale: 1.0 / (head_dim as f32).sqrt(),
-            mask: layer.mask,
-            bias: self.bias.as_ref(),
-        };
-        let to = Output::Operand(query_key_value);
-        linear(&layer.query_key_value, input, kernel::Activation::Identity, to, workspace);
-        if let Some(rotary) = layer.rotary {
-            let heads = (self.n_heads, head_dim);
-            rotate(self.isa, &self.rotaries[rotary], heads, &batch.offsets, query_key_value, workspace);
-        }
-        attention(self.isa, &settings, query_key_value, &batch.offsets, context, workspace);
-        linear(&layer.output, context, kernel::Activation::Identity, Output::Residual(rows), workspace);
+    fn rotate(&mut self, rotary: &kernel::Rotary) -> Done {
+        let Scratch { query_key_value, workspace, .. } = &mut *self.scratch;
+        let heads = (self.network.n_heads, self.network.head_dim());
+        rotate(self.isa, rotary, heads, &self.batch.offsets, query_key_value, workspace);
+        Ok(())
     }
 
-    /// Adds the feed-forward part to the residual path.
-    fn feed_forward(&self, layer: &Layer, rows: &mut [f32], scratch: &mut Scratch) {
-        let Scratch { input, inner, workspace, .. } = scratch;
-        match &layer.gate {
-            None => linear(&layer.up, input, self.activation, Output::Operand(inner), workspace),
-            Some(gate) => {
-                linear(&layer.up, input, kernel::Activation::Identity, Output::Operand(inner), workspace);
-                linear(gate, input, self.activation, Output::Gate(inner), workspace);
-            }
-        }
-        linear(&layer.down, inner, kernel::Activation::Identity, Output::Residual(rows), workspace);
+    fn attend(&mut self, mask: Mask, bias: Option<&DistanceBias>) -> Done {
+        let Scratch { query_key_value, context, workspace, .. } = &mut *self.scratch;
+        let (n_heads, head_dim, scale) = (self.network.n_heads, self.network.head_dim(), self.network.scale());
+        let settings = Attention { n_heads, head_dim, scale, mask, bias };
+        attention(self.isa, &settings, query_key_value, &self.batch.offsets, context, workspace);
+        Ok(())
+    }
+
+    fn add_context(&mut self, weights: &LinearWeights) -> Done {
+        let Scratch { context, workspace, .. } = &mut *self.scratch;
+        linear(weights, context, Activation::Identity, Output::Residual(self.rows), workspace);
+        Ok(())
+    }
+
+    fn expand(&mut self, weights: &LinearWeights, activation: Activation) -> Done {
+        let Scratch { input, inner, workspace, .. } = &mut *self.scratch;
+        linear(weights, input, activation, Output::Operand(inner), workspace);
+        Ok(())
+    }
+
+    fn gate(&mut self, weights: &LinearWeights, activation: Activation) -> Done {
+        let Scratch { input, inner, workspace, .. } = &mut *self.scratch;
+        linear(weights, input, activation, Output::Gate(inner), workspace);
+        Ok(())
+    }
+
+    fn add_inner(&mut self, weights: &LinearWeights) -> Done {
+        let Scratch { inner, workspace, .. } = &mut *self.scratch;
+        linear(weights, inner, Activation::Identity, Output::Residual(self.rows), workspace);
+        Ok(())
     }
 }

@@ -34,6 +34,12 @@ impl DistanceBias {
         self.longest
     }
 
+    /// For each head the biases of the distances from `1 - longest` on, as powers of two, and how far apart heads are.
+    #[cfg(feature = "cuda")]
+    pub(in crate::kernel) fn table(&self) -> (&[f32], usize) {
+        (&self.powers, Self::stride(self.longest))
+    }
+
     fn stride(longest: usize) -> usize {
         2 * longest.max(1) - 1 + SIDE
     }

@@ -29,6 +29,12 @@ impl Rotary {
         let (cosines, sines) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
         Self { half: frequencies.len(), cosines, sines }
     }
+
+    /// Pairs that are turned, and for every place the cosines and the sines of their angles.
+    #[cfg(feature = "cuda")]
+    pub(in crate::kernel) fn tables(&self) -> (usize, &[f32], &[f32]) {
+        (self.half, &self.cosines, &self.sines)
+    }
 }
 
 /// Rows that take about a microsecond: fewer are not worth being handed over.

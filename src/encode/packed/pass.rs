@@ -1,0 +1,87 @@
+//! The order in which the parts of a layer are computed: the one definition of the family, for every machine.
+
+use super::{Layer, Machine, Network};
+use crate::kernel::{Activation, Mask};
+use crate::models::NormPlacement;
+
+/// A batch on its way through a network.
+///
+/// It holds the residual path, tokens x hidden, and what parts hand to each other: the input of products, the queries,
+/// keys and values, the context of attention, and what is inside the feed-forward part.
+pub(super) trait Pass<M: Machine> {
+    /// Why a part could not be computed.
+    type Error;
+
+    /// Normalises the residual path, which becomes the input.
+    fn normalise(&mut self, norm: &M::Norm) -> Result<(), Self::Error>;
+    /// Makes the residual path, normalised, the input, and leaves it as it is.
+    fn normalise_to_input(&mut self, norm: &M::Norm) -> Result<(), Self::Error>;
+    /// Makes queries, keys and values of the input.
+    fn query_key_value(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
+    /// Turns queries and keys.
+    fn rotate(&mut self, rotary: &M::Rotary) -> Result<(), Self::Error>;
+    /// Makes the context of queries, keys and values.
+    fn attend(&mut self, mask: Mask, bias: Option<&M::Bias>) -> Result<(), Self::Error>;
+    /// Adds what the map makes of the context to the residual path.
+    fn add_context(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
+    /// Makes the inside of a feed-forward part of the input.
+    fn expand(&mut self, weights: &M::Linear, activation: Activation) -> Result<(), Self::Error>;
+    /// Multiplies the inside with what the map and the function make of the input.
+    fn gate(&mut self, weights: &M::Linear, activation: Activation) -> Result<(), Self::Error>;
+    /// Adds what the map makes of the inside to the residual path.
+    fn add_inner(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
+}
+
+impl<M: Machine> Network<M> {
+    /// One layer, on the residual path.
+    ///
+    /// Where norms stand after the parts, a layer finds its input ready and leaves the next one's; where they stand
+    /// before, it makes its own, but for the first one, whose input is the embedding.
+    pub(super) fn layer<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
+        match self.placement {
+            NormPlacement::Post => self.layer_normed_after(layer, pass),
+            NormPlacement::Pre => self.layer_normed_before(layer, pass),
+        }
+    }
+
+    fn layer_normed_after<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
+        self.attend(layer, pass)?;
+        pass.normalise(layer.attention_norm.as_ref().unwrap_or(&self.embedding_norm))?;
+        self.feed_forward(layer, pass)?;
+        if let Some(bottleneck) = &layer.bottleneck {
+            pass.normalise_to_input(&layer.feed_forward_norm)?;
+            pass.expand(&bottleneck.down, bottleneck.activation)?;
+            pass.add_inner(&bottleneck.up)?;
+        }
+        pass.normalise(&layer.feed_forward_norm)
+    }
+
+    fn layer_normed_before<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
+        if let Some(norm) = &layer.attention_norm {
+            pass.normalise_to_input(norm)?;
+        }
+        self.attend(layer, pass)?;
+        pass.normalise_to_input(&layer.feed_forward_norm)?;
+        self.feed_forward(layer, pass)
+    }
+
+    fn attend<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
+        pass.query_key_value(&layer.query_key_value)?;
+        if let Some(rotary) = layer.rotary {
+            pass.rotate(&self.rotaries[rotary])?;
+        }
+        pass.attend(layer.mask, self.bias.as_ref())?;
+        pass.add_context(&layer.output)
+    }
+
+    fn feed_forward<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
+        match &layer.gate {
+            None => pass.expand(&layer.up, self.activation)?,
+            Some(gate) => {
+                pass.expand(&layer.up, Activation::Identity)?;
+                pass.gate(gate, self.activation)?;
+            }
+        }
+        pass.add_inner(&layer.down)
+    }
+}

@@ -1,0 +1,176 @@
+//! The packed engine on the processor.
+//!
+//! Weights are packed once for the instruction set of the machine and shared; each thread carries whole batches through
+//! with a memory of its own, helped by those that have none. A text's vector does not depend on its batch, bit for bit.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Storage, Tensor};
+
+use super::{Machine, Network, operations};
+use crate::encode::engine::{Engine, Habits};
+use crate::encode::pooling::pool;
+use crate::encode::tensors;
+use crate::encode::tokens::PackedTokens;
+use crate::error::{Error, Problem, Result};
+use crate::kernel::{DistanceBias, Isa, LayerNorm, LinearWeights, Operand, Precision, Rotary, Team, Workspace};
+use crate::models::{Encoder, ModelFolder, Pooling};
+
+/// A few abstracts: enough rows for the products, few enough that activations stay in the caches and that threads end
+/// together.
+const HABITS: Habits = Habits { batch_tokens: 1024, light: false, callers: None };
+
+/// An instruction set, and what products are computed in.
+#[derive(Clone, Copy)]
+pub(super) struct Processor {
+    pub(super) isa: Isa,
+    pub(super) precision: Precision,
+}
+
+/// A transformer on packed tokens.
+pub(in crate::encode) struct Packed {
+    pub(super) processor: Processor,
+    pub(super) network: Network<Processor>,
+    pooling: Pooling,
+    team: Team,
+    memories: Mutex<Vec<Memory>>,
+}
+
+pub(super) struct Norm {
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+    epsilon: f32,
+}
+
+/// What a thread keeps from batch to batch.
+struct Memory {
+    /// The residual path: tokens x hidden.
+    rows: Option<Tensor>,
+    scratch: Scratch,
+}
+
+/// What a batch needs beside; grows to the largest one and is used again.
+pub(super) struct Scratch {
+    pub(super) places: Vec<u32>,
+    pub(super) input: Operand,
+    pub(super) query_key_value: Operand,
+    pub(super) context: Operand,
+    pub(super) inner: Operand,
+    pub(super) workspace: Workspace,
+}
+
+impl Machine for Processor {
+    type Linear = LinearWeights;
+    type Norm = Norm;
+    type Table = Vec<f32>;
+    type Rotary = Rotary;
+    type Bias = DistanceBias;
+
+    fn linear(&self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Result<LinearWeights> {
+        Ok(LinearWeights::pack(self.isa, self.precision, weight, n_in, bias))
+    }
+
+    fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<Norm> {
+        Ok(Norm { scale: norm.scale, shift: norm.shift, epsilon })
+    }
+
+    fn table(&self, rows: Vec<f32>) -> Result<Vec<f32>> {
+        Ok(rows)
+    }
+
+    fn rotary(&self, longest: usize, frequencies: &[f32]) -> Result<Rotary> {
+        Ok(Rotary::new(longest, frequencies))
+    }
+
+    fn bias(&self, bias: DistanceBias) -> Result<DistanceBias> {
+        Ok(bias)
+    }
+}
+
+impl Packed {
+    /// Loads and packs the weights of a transformer, checking every shape first.
+    pub(in crate::encode) fn load(
+        model: &ModelFolder,
+        encoder: &Encoder,
+        pooling: &Pooling,
+        isa: Isa,
+        precision: Precision,
+        threads: usize,
+    ) -> Result<Self> {
+        let processor = Processor { isa, precision };
+        Ok(Self {
+            processor,
+            network: Network::load(&processor, model, encoder)?,
+            pooling: pooling.clone(),
+            team: Team::new(threads),
+            memories: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let kept = self.memories.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let new = || Memory { rows: None, scratch: Scratch::new(self.processor.precision) };
+        let mut memory = kept.unwrap_or_else(new);
+        let done = work(&mut memory);
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        done
+    }
+}
+
+impl Engine for Packed {
+    fn rows(&self, batch: &PackedTokens) -> Result<Vec<f32>> {
+        let hidden = self.network.hidden;
+        self.with_memory(|Memory { rows, scratch }| {
+            let _leading = self.team.lead(&mut scratch.workspace);
+            let states = operations::forward(self, batch, rows, scratch).map_err(failed)?;
+            let (storage, layout) = states.storage_and_layout();
+            let Storage::Cpu(storage) = &*storage else { return Err(failed("its rows left the processor")) };
+            let states = &storage.as_slice::<f32>().map_err(failed)?[layout.start_offset()..];
+            let mut pooled = Vec::with_capacity(batch.len() * hidden * self.pooling.modes.len());
+            for ends in batch.offsets.windows(2) {
+                let tokens = &states[ends[0] * hidden..ends[1] * hidden];
+                pool(&self.pooling, tokens, hidden, batch.unpooled, &mut pooled);
+            }
+            Ok(pooled)
+        })
+    }
+
+    fn habits(&self) -> Habits {
+        HABITS
+    }
+
+    fn team(&self) -> Option<&Team> {
+        Some(&self.team)
+    }
+
+    fn precision(&self) -> &'static str {
+        match self.processor.precision {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}
+
+impl Scratch {
+    fn new(precision: Precision) -> Self {
+        let operand = || Operand::new(precision);
+        Self {
+            places: Vec::new(),
+            input: operand(),
+            query_key_value: operand(),
+            context: operand(),
+            inner: operand(),
+            workspace: Workspace::new(),
+        }
+    }
+}
+
+impl Norm {
+    pub(super) fn view(&self) -> LayerNorm<'_> {
+        LayerNorm { scale: &self.scale, shift: &self.shift, epsilon: self.epsilon }
+    }
+}
+
+fn failed(cause: impl std::fmt::Display) -> Error {
+    Error::Failed(Problem::new("the packed engine", format!("cannot compute a batch: {cause}")))
+}

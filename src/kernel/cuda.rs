@@ -1,0 +1,92 @@
+//! CUDA devices: which there are, and our kernels on them.
+//!
+//! Built by the feature `cuda`; without it the same questions are answered by [`Failure::NotBuilt`], so that callers are
+//! the same in both programs. What computes on a device is in the submodules, which only the packed engine, k-means and
+//! search use.
+
+#[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
+mod present;
+
+pub use present::*;
+
+use crate::error::{Error, Problem};
+
+/// A device as its driver describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Its number, from 0.
+    pub ordinal: usize,
+    /// What its maker calls it.
+    pub name: String,
+    /// Its compute capability, as 9 and 0.
+    pub capability: (u32, u32),
+    /// Bytes that nothing has taken.
+    pub free_memory: u64,
+    /// Bytes there are.
+    pub total_memory: u64,
+}
+
+/// In which numbers a device multiplies; sums are f32 in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Factors as they are.
+    F32,
+    /// Factors of IEEE's 16 bits.
+    F16,
+    /// Factors rounded to eight bits of precision.
+    Bf16,
+}
+
+/// Why a device did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// There is no GPU side in this program.
+    #[error("this program was built without CUDA")]
+    NotBuilt,
+    /// The driver finds no device.
+    #[error("the driver finds no CUDA device")]
+    NoDevice,
+    /// The device has no such kernel or does not take it: our kernels are for compute capability 8.0 and newer.
+    #[error("the device cannot run this program's kernels: {0}")]
+    Unsupported(String),
+    /// What was asked for does not fit the device's memory; less of it may.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// Anything else, in the driver's words.
+    #[error("{0}")]
+    Driver(String),
+}
+
+/// The oldest device that the kernels are compiled for.
+pub const LEAST_CAPABILITY: (u32, u32) = (8, 0);
+
+impl Precision {
+    /// As users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl Failure {
+    /// The same about `device`, as an error that says what to do.
+    pub fn on(self, device: &str) -> Error {
+        let cause = self.to_string();
+        let problem = Problem::new(device, cause);
+        match self {
+            Self::OutOfMemory => {
+                Error::OutOfMemory(problem.hint("close what else uses the device, or ask for smaller batches"))
+            }
+            Self::NotBuilt => Error::Device(problem.hint("use `thematic-cuda`, or `--device cpu`")),
+            Self::NoDevice => {
+                Error::Device(problem.hint("`nvidia-smi` shows what the driver finds; or use `--device cpu`"))
+            }
+            Self::Unsupported(_) | Self::Driver(_) => {
+                Error::Device(problem.hint("`nvidia-smi` shows the state of device and driver; or use `--device cpu`"))
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The GPU side: a device, lanes of work on it, and our kernels behind functions that check their arrays.
+
+mod attention;
+mod device;
+mod driver;
+mod number;
+mod product;
+mod rows;
+mod select;
+mod tokens;
+
+pub use attention::{Attention, DistanceBias, Heads, Rotary};
+pub use device::{Array, Device, Lane, Pinned};
+pub use driver::{devices, driver_version};
+pub use number::Number;
+pub use product::LinearWeights;
+pub use rows::{NormWeights, Path, PoolingMode, takes_width};
+pub use select::{Matrix, Selection};
+pub use tokens::{Batch, Tokens};
+
+use super::{DeviceInfo, Failure, LEAST_CAPABILITY, Precision};

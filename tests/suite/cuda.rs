@@ -1,0 +1,264 @@
+//! The GPU side against the processor and the golden vectors: on a device, or on the emulated one.
+//!
+//! In a build without CUDA, and where the driver finds no device, these say so and check nothing. On a device
+//! `scripts/gpu-check` runs them; `scripts/test --cuda` runs them on libraries that emulate one.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use thematic::encode::{Device, Encoder, Kind, Options, Precision};
+use thematic::kernel::cuda;
+use thematic::models::{ModelFolder, Settings, resolve};
+use thematic::progress::Silent;
+use thematic::vectors::Vectors;
+
+use crate::encode::{architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, tiny_texts};
+use crate::tiny::{Variant, fixture, open, variants};
+
+/// What is promised of every precision against f32 on the processor.
+const PROMISED: f32 = 0.9995;
+
+/// What f32 in another order may change.
+const EXACT: f32 = 0.999_99;
+
+/// Heads of eight numbers and rows of 32, as the tiny models have, average little of the rounding away; these hold for
+/// each pooling mode's 32 numbers alone. The processor in bf16 comes as far.
+const TINY_F16: f32 = 0.999;
+const TINY_BF16: f32 = 0.997;
+
+/// Whether there is a device; says why not.
+fn device_is_there() -> bool {
+    match cuda::devices() {
+        Ok(devices) => {
+            println!("on {devices:?}");
+            true
+        }
+        Err(cause) => {
+            println!("skipped: {cause}");
+            false
+        }
+    }
+}
+
+fn on_gpu(precision: Precision) -> Options {
+    Options { device: Device::Cuda(vec![0]), precision, ..Options::default() }
+}
+
+fn on_processor() -> Options {
+    Options { device: Device::Cpu, precision: Precision::F32, ..Options::default() }
+}
+
+fn encoder(model: &ModelFolder, options: &Options) -> Encoder {
+    Encoder::load(model, options).expect("a model that loads")
+}
+
+fn smallest_cosine_of(one: &Vectors, other: &Vectors) -> f32 {
+    assert_eq!((one.len(), one.dim()), (other.len(), other.dim()));
+    let cosine = |(one, other): (&[f32], &[f32])| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+    one.rows().zip(other.rows()).map(cosine).fold(f32::INFINITY, f32::min)
+}
+
+/// The precisions and what each is held to with a tiny model.
+const PRECISIONS: [(Precision, f32); 3] =
+    [(Precision::F32, EXACT), (Precision::Bf16, TINY_BF16), (Precision::F16, TINY_F16)];
+
+/// The architectures that the packed engine computes.
+const ARCHITECTURES: [&str; 9] =
+    ["roberta", "xlm-roberta", "distilbert", "mpnet", "nomic-bert", "nomic-bert-5", "modernbert", "jina-bert", "gte"];
+
+#[test]
+fn every_architecture_gives_the_vectors_of_its_authors() {
+    if !device_is_there() {
+        return;
+    }
+    let (golden, all) = (golden("architectures.safetensors"), architecture_texts());
+    // An emulated device takes minutes for what a real one does at once.
+    let every = if emulated() { 4 } else { 1 };
+    let texts: Vec<&String> = all.iter().step_by(every).collect();
+    let mut failures = Vec::new();
+    for name in ARCHITECTURES {
+        let model = open(&fixture(&format!("tiny-{name}")));
+        let expected = golden.f32(&format!("{name}/plain")).expect("rows");
+        let rows = expected.chunks(expected.len() / all.len()).step_by(every);
+        let expected: Vec<f32> = rows.flatten().copied().collect();
+        for (precision, least) in PRECISIONS {
+            let encoded = encoder(&model, &on_gpu(precision)).encode(&texts, Kind::Document).expect("vectors");
+            let cosine = smallest_cosine_by_mode(&encoded.vectors, &expected, 32);
+            if cosine.is_nan() || cosine < least {
+                failures.push(format!("{name} in {precision:?}: {cosine}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn every_option_of_a_folder_gives_the_vectors_of_sentence_transformers() {
+    if !device_is_there() {
+        return;
+    }
+    let (golden, texts) = (golden("tiny.safetensors"), tiny_texts());
+    for Variant { name, kinds, folder } in variants() {
+        let encoder = encoder(&open(folder.path()), &on_gpu(Precision::F32));
+        for kind in &kinds {
+            let as_kind = if kind == "query" { Kind::Query } else { Kind::Document };
+            let encoded = encoder.encode(&texts, as_kind).expect("vectors");
+            let cosine = smallest_cosine(&encoded.vectors, &golden, &format!("{name}/{kind}"));
+            assert!(cosine >= EXACT, "{name}/{kind}: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn adapters_give_the_vectors_of_the_adapted_network() {
+    if !device_is_there() {
+        return;
+    }
+    let (golden, texts) = (golden("architectures.safetensors"), architecture_texts());
+    for adapter in ["lora", "bottleneck"] {
+        let name = format!("{}+{}", fixture("tiny-bert").display(), fixture(adapter).display());
+        let settings = Settings { pickle: Some(thematic::encode::unpickle), ..crate::tiny::offline() };
+        let model = resolve(Some(&name), &settings, &Silent).expect("an adapted model");
+        let encoded = encoder(&model, &on_gpu(Precision::F32)).encode(&texts, Kind::Document).expect("vectors");
+        let rows = golden.f32(&format!("{adapter}/plain")).expect("rows");
+        let cosine = smallest_cosine_by_mode(&encoded.vectors, &rows, 32);
+        assert!(cosine >= EXACT, "{adapter}: {cosine}");
+    }
+}
+
+#[test]
+fn company_changes_no_vector_beyond_rounding() {
+    if !device_is_there() {
+        return;
+    }
+    let (model, texts) = (open(&fixture("tiny-modernbert")), tiny_texts());
+    let together = encoder(&model, &on_gpu(Precision::F32)).encode(&texts, Kind::Document).expect("vectors");
+    let apart = Options { batch_tokens: NonZeroUsize::new(40), ..on_gpu(Precision::F32) };
+    let apart = encoder(&model, &apart).encode(&texts, Kind::Document).expect("vectors");
+    let cosine = smallest_cosine_of(&together.vectors, &apart.vectors);
+    assert!(cosine >= 0.999_999, "{cosine}");
+}
+
+#[test]
+fn the_embedded_model_and_minilm_keep_what_is_promised() {
+    if !device_is_there() {
+        return;
+    }
+    let embedded = resolve(None, &Settings::from_environment(), &Silent).expect("the embedded model");
+    let minilm = std::env::var_os("THEMATIC_MINILM").map(PathBuf::from);
+    if minilm.is_none() {
+        println!("without all-MiniLM-L6-v2: THEMATIC_MINILM does not name its folder");
+    }
+    let minilm = minilm.as_deref().map(|folder: &Path| open(folder));
+    let texts: Vec<String> = if emulated() { tiny_texts().into_iter().step_by(8).collect() } else { golden_texts() };
+    for model in std::iter::once(&embedded).chain(&minilm) {
+        let exact = encoder(model, &on_processor()).encode(&texts, Kind::Document).expect("vectors").vectors;
+        for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
+            let found = encoder(model, &on_gpu(precision)).encode(&texts, Kind::Document).expect("vectors");
+            let cosine = smallest_cosine_of(&found.vectors, &exact);
+            assert!(cosine >= PROMISED, "{} in {precision:?}: {cosine}", model.name);
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn a_batch_that_finds_no_memory_is_halved_and_the_run_goes_on() {
+    if !device_is_there() || !emulated() {
+        println!("skipped: only an emulated device can be given little memory");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts = (0..24).map(|text| format!(r#"{{"id": "{text}", "text": "ice {text} {}"}}"#, "melts ".repeat(20)));
+    std::fs::write(folder.path().join("in.jsonl"), texts.collect::<Vec<_>>().join("\n")).expect("written");
+    let embed = |room: Option<&str>, output: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_thematic-cuda"));
+        command.args(["embed", "in.jsonl", "-o", output, "--device", "cuda", "--precision", "f32", "--model"]);
+        command.arg(fixture("tiny-bert")).current_dir(folder.path()).envs(room.map(|room| ("EMULATED_ROOM", room)));
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    // What cublasLt has beside, the weights, and a part of what the batch needs.
+    let said = embed(Some("34300000"), "halved.npy");
+    assert_eq!(said.matches("has no memory for").count(), 1, "{said}");
+    assert!(!embed(None, "whole.npy").contains("has no memory"));
+    let read = |name: &str| std::fs::read(folder.path().join(name)).expect("vectors");
+    assert!(read("halved.npy") == read("whole.npy"), "other vectors from other batches");
+}
+
+/// Whether the device is one of `tests/emulator`.
+fn emulated() -> bool {
+    cuda::devices().is_ok_and(|devices| devices.iter().any(|device| device.name == "Emulated"))
+}
+
+#[cfg(feature = "cuda")]
+mod selections {
+    use thematic::kernel::cuda::{Device, Matrix, Selection};
+    use thematic::kernel::{self, Isa, Nearest, PackedMatrix, TopK};
+
+    use super::device_is_there;
+
+    const DIM: usize = 24;
+
+    /// Rows of length one that repeat after a while.
+    fn rows(count: usize, seed: usize) -> Vec<f32> {
+        let number = |at: usize| ((at * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0;
+        let mut rows: Vec<f32> = (0..count * DIM).map(number).collect();
+        for row in rows.chunks_mut(DIM) {
+            let length = row.iter().map(|number| number * number).sum::<f32>().sqrt();
+            row.iter_mut().for_each(|number| *number /= length);
+        }
+        rows
+    }
+
+    /// How far scores may lie from the processor's.
+    const TOLERANCE: f32 = DIM as f32 * f32::EPSILON;
+
+    #[test]
+    fn the_nearest_centroids_are_those_of_the_processor() {
+        if !device_is_there() {
+            return;
+        }
+        let lane = Device::open(0).expect("a device").lane().expect("a lane");
+        for (n_rows, n_centroids) in [(1, 1), (70, 33), (257, 5)] {
+            let (rows, centroids) = (rows(n_rows, 1), rows(n_centroids, 2));
+            let packed = PackedMatrix::pack(Isa::PORTABLE, &centroids, DIM);
+            let mut expected = vec![Nearest::default(); n_rows];
+            kernel::nearest(&rows, &packed, &mut expected);
+            let matrix = Matrix::upload(&lane, &centroids, DIM).expect("room");
+            let mut found = vec![Nearest::default(); n_rows];
+            lane.nearest(&rows, &matrix, &mut Selection::new(), &mut found).expect("room");
+            for (found, expected) in found.iter().zip(&expected) {
+                let close = expected.score - expected.second <= 2.0 * TOLERANCE;
+                assert!(found.index == expected.index || close, "{found:?}, not {expected:?}");
+                assert!((found.score - expected.score).abs() <= TOLERANCE, "{found:?}, not {expected:?}");
+                let seconds = (found.second, expected.second);
+                assert!(seconds.0 == seconds.1 || (seconds.0 - seconds.1).abs() <= TOLERANCE, "{seconds:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn scans_of_many_queries_find_what_the_processor_finds() {
+        if !device_is_there() {
+            return;
+        }
+        let lane = Device::open(0).expect("a device").lane().expect("a lane");
+        let (rows, queries) = (rows(3000, 3), rows(7, 4));
+        let packed = PackedMatrix::pack(Isa::PORTABLE, &queries, DIM);
+        let mut expected = vec![TopK::new(12); 7];
+        kernel::scan_many(&packed, &rows, 5, &mut expected);
+        let matrix = Matrix::upload(&lane, &queries, DIM).expect("room");
+        let mut found = vec![TopK::new(12); 7];
+        lane.scan_many(&matrix, &rows, 5, &mut found, &mut Selection::new()).expect("room");
+        for (found, expected) in found.into_iter().zip(expected) {
+            let (found, expected) = (found.into_sorted(), expected.into_sorted());
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found.score - expected.score).abs() <= TOLERANCE, "{found:?}, not {expected:?}");
+            }
+        }
+    }
+}
