@@ -76,11 +76,3 @@ def save(path, **state):
 
 def unit(x):
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
-
-
-def ridge(x, y, weight, strength):
-    """Weights (inputs, outputs) and bias of weighted least squares."""
-    x = np.concatenate([x, np.ones((len(x), 1))], 1).astype("f8")
-    gram = x.T @ (x * weight[:, None])
-    solved = np.linalg.solve(gram + strength * gram.diagonal().mean() * np.eye(len(gram)), x.T @ (y * weight[:, None]))
-    return solved[:-1], solved[-1]

@@ -23,7 +23,7 @@ from torch import distributed, nn
 
 import suite
 from bert import Bert, from_transformers, mean
-from common import Papers, framed, padded, pick_device, ridge, save
+from common import Papers, framed, padded, pick_device, save
 from narrow import cut
 from static import contrast, label_loss, wanted_labels
 
@@ -36,8 +36,8 @@ def arguments():
     p.add_argument("--eval", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--initial", default="", help="a .pt or .state to start from, head included, instead of a cut of the teacher")
-    p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 3, 5], help="of the teacher, to start from")
-    p.add_argument("--inner", type=int, default=768, help="inner neurons kept of each layer")
+    p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2, 3, 4, 5], help="of the teacher, to start from")
+    p.add_argument("--inner", type=int, default=512, help="inner neurons kept of each layer")
     p.add_argument("--limit", type=int, default=128, help="tokens of a paper; as in teacher.py where --states counts")
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--steps", type=int, default=1500)
@@ -89,10 +89,12 @@ def encoder(student, device, limit=256, budget=2048):
     return encode
 
 
-def set_head(student, weight, bias):
-    with torch.no_grad():
-        student.head.weight.copy_(torch.from_numpy(weight.T))
-        student.head.bias.copy_(torch.from_numpy(bias))
+def ridge(x, y, strength):
+    """Weights (inputs, outputs) and bias of least squares; `strength` as a share of the mean of the diagonal."""
+    x = np.concatenate([x, np.ones((len(x), 1))], 1).astype("f8")
+    gram = x.T @ x
+    solved = np.linalg.solve(gram + strength * gram.diagonal().mean() * np.eye(len(gram)), x.T @ y)
+    return solved[:-1], solved[-1]
 
 
 def ridge_head(student, papers, target, device, count=2000, strength=1e-3):
@@ -103,7 +105,10 @@ def ridge_head(student, papers, target, device, count=2000, strength=1e-3):
         for at in range(0, count, 64):
             with torch.autocast(device, torch.bfloat16):
                 pooled.append(student.bert(*padded(rows[at:at + 64], device)).float().cpu())
-    set_head(student, *ridge(torch.cat(pooled).numpy(), target["full"][:count], np.ones(count), strength))
+    weight, bias = ridge(torch.cat(pooled).numpy(), target["full"][:count], strength)
+    with torch.no_grad():
+        student.head.weight.copy_(torch.from_numpy(weight.T))
+        student.head.bias.copy_(torch.from_numpy(bias))
 
 
 class States:

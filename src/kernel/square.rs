@@ -112,15 +112,16 @@ impl Unit for Vectors {
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
         let n_rows = n_rows.min(SIDE);
         let n_strips = n_rows.div_ceil(STRIP_ROWS);
-        let next = if next.is_empty() { columns } else { next };
+        // With many rows a panel is used so often that fetching the next one ahead costs more than it saves.
+        let fetched = n_strips == 1 && !next.is_empty();
         for number in 0..n_strips {
             let (first, end) = (number * n_rows / n_strips, (number + 1) * n_rows / n_strips);
-            // A strip fetches one of the two tiles of each step, or both where it is the only one.
-            let tile = number % 2;
-            let tiles = [tile, if n_strips == 1 { 1 } else { tile }];
-            let ahead = tiles.map(|tile| next.as_ptr().wrapping_add(tile * (STEP / 2)));
             for first_column in (0..SIDE).step_by(2 * S::LANES) {
-                strip_of_height(simd, rows, (columns, ahead), first, end - first, first_column, sums);
+                if fetched {
+                    strip_of_height::<S, true>(simd, rows, (columns, next), first, end - first, first_column, sums);
+                } else {
+                    strip_of_height::<S, false>(simd, rows, (columns, columns), first, end - first, first_column, sums);
+                }
             }
         }
         for _ in 0..rows.len() / STEP {
@@ -131,10 +132,10 @@ impl Unit for Vectors {
 
 /// Writes the sums of up to [`STRIP_ROWS`] rows and two vectors of columns, just as many as there are.
 #[inline(always)]
-fn strip_of_height<S: Simd>(
+fn strip_of_height<S: Simd, const FETCH: bool>(
     simd: S,
     rows: &[bf16],
-    columns: (&[bf16], [*const bf16; 2]),
+    columns: (&[bf16], &[bf16]),
     first_row: usize,
     n_rows: usize,
     first_column: usize,
@@ -144,7 +145,7 @@ fn strip_of_height<S: Simd>(
         ($($height:literal)*) => {
             match n_rows {
                 $($height => {
-                    let strip = strip::<S, $height>(simd, rows, columns, first_row, first_column);
+                    let strip = strip::<S, $height, FETCH>(simd, rows, columns, first_row, first_column);
                     for (sums, strip) in sums.0[first_row..first_row + $height].iter_mut().zip(&strip) {
                         simd.store(strip[0], &mut sums[first_column..]);
                         simd.store(strip[1], &mut sums[first_column + S::LANES..]);
@@ -157,12 +158,13 @@ fn strip_of_height<S: Simd>(
     of_height!(1 2 3 4 5 6 7 8);
 }
 
-/// The sums of some rows and two vectors of columns. Meanwhile asks for as many lines from where `ahead` points.
+/// The sums of some rows and two vectors of columns. With `FETCH` it asks meanwhile for the second of `columns`, which come
+/// next.
 #[inline(always)]
-fn strip<S: Simd, const HEIGHT: usize>(
+fn strip<S: Simd, const HEIGHT: usize, const FETCH: bool>(
     simd: S,
     rows: &[bf16],
-    (columns, ahead): (&[bf16], [*const bf16; 2]),
+    (columns, next): (&[bf16], &[bf16]),
     first_row: usize,
     first_column: usize,
 ) -> [[S::F32; 2]; HEIGHT] {
@@ -170,8 +172,10 @@ fn strip<S: Simd, const HEIGHT: usize>(
     for (step, (rows, columns)) in rows.chunks_exact(STEP).zip(columns.chunks_exact(STEP)).enumerate() {
         let rows = &rows[first_row * SIDE..(first_row + HEIGHT) * SIDE];
         for pair in 0..SIDE / 2 {
-            for ahead in ahead {
-                simd.prefetch_to_second(ahead.wrapping_add(step * STEP + pair * SIDE));
+            if FETCH {
+                for tile in 0..2 {
+                    simd.prefetch_to_second(next.as_ptr().wrapping_add(step * STEP + tile * (STEP / 2) + pair * SIDE));
+                }
             }
             let factors = [0, S::LANES].map(|column| place_in_panel(first_column + column, 2 * pair));
             let factors = [simd.load_pairs(&columns[factors[0]..]), simd.load_pairs(&columns[factors[1]..])];
