@@ -9,6 +9,7 @@ mod decoder;
 mod device;
 mod engine;
 mod head;
+mod options;
 mod packed;
 mod pickle;
 mod plan;
@@ -23,84 +24,25 @@ mod wordpiece;
 mod worker;
 
 pub use device::{Device, WITH_CUDA};
+pub use options::{EngineChoice, Options, Precision, PromptChoice, available_threads};
 pub use pickle::unpickle;
 pub use prepared::Prepared;
 pub use stream::{Finished, Order, Summary};
 
 use std::num::NonZeroUsize;
-use std::thread;
 
 use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{self, Isa, Team, cuda};
+use crate::kernel::{Isa, Team};
 use crate::models::{Architecture, Body, ModelFolder, Pooling, Prompts};
 use crate::progress::{Progress, Silent};
 use crate::vectors::{Vectors, normalise};
 use engine::Engine;
 use head::Head;
+use options::{check_device, dimensions, gpu_precision, kernel_precision, max_length, only_f32, only_the_processor};
 use tokens::{PackedTokens, TextTokenizer, Tokenised};
 use worker::{Stuck, Worker};
-
-/// How texts are encoded. The default is what the model and the machine suggest.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Where to compute.
-    pub device: Device,
-    /// In which numbers.
-    pub precision: Precision,
-    /// By which implementation.
-    pub engine: EngineChoice,
-    /// With which instructions; `None` is the best set there is. The reference engine takes no notice.
-    pub isa: Option<Isa>,
-    /// Threads; `None` is as many as this process may use.
-    pub threads: Option<NonZeroUsize>,
-    /// Tokens read of a text, marks included; `None` is the model's own limit.
-    pub max_length: Option<usize>,
-    /// Numbers kept of a vector; `None` is what the model says.
-    pub dimensions: Option<usize>,
-    /// Put before texts that are stored; `None` is the model's own prompt for documents.
-    pub prompt: Option<PromptChoice>,
-    /// Put before texts that ask; `None` is the model's own prompt for queries.
-    pub query_prompt: Option<PromptChoice>,
-    /// Tokens in a batch, padding included; `None` is what suits the engine.
-    pub batch_tokens: Option<NonZeroUsize>,
-}
-
-/// In which numbers to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// What suits the engine and the machine.
-    #[default]
-    Auto,
-    /// 32-bit floats.
-    F32,
-    /// bfloat16 products, summed in 32 bits.
-    Bf16,
-    /// float16 products, summed in 32 bits: on GPUs only.
-    F16,
-}
-
-/// Which implementation computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum EngineChoice {
-    /// The fastest that covers the model.
-    #[default]
-    Auto,
-    /// Our own kernels on packed tokens.
-    Packed,
-    /// candle-transformers.
-    Reference,
-}
-
-/// A prompt by its text, or by its name in the model's folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PromptChoice {
-    /// These words.
-    Text(String),
-    /// The model's prompt of this name.
-    Named(String),
-}
 
 /// What a text is for: some models want different words before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -344,89 +286,6 @@ fn transformer(
             only_the_processor(&options.device, "the reference engine's models are")?;
             only_f32(options.precision)?;
             Ok(vec![Box::new(reference::Reference::load(model, architecture, pooling)?)])
-        }
-    }
-}
-
-/// Threads that this process may use, limits of its control group respected.
-fn available_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
-fn check_device(device: &Device) -> Result<()> {
-    match device {
-        Device::Auto | Device::Cpu => Ok(()),
-        Device::Cuda(_) if WITH_CUDA => Ok(()),
-        Device::Cuda(_) => {
-            let hint = "use `thematic-cuda`, or build with `--features cuda`; `--device cpu` works here";
-            Err(Error::Device(
-                Problem::new(format!("device `{device}`"), "this program was built without CUDA").hint(hint),
-            ))
-        }
-    }
-}
-
-/// Refuses GPUs that were asked for where no engine uses them; `what` begins the reason.
-fn only_the_processor(device: &Device, what: &str) -> Result<()> {
-    match device {
-        Device::Auto | Device::Cpu => Ok(()),
-        Device::Cuda(_) => {
-            let problem = Problem::new(format!("device `{device}`"), format!("{what} computed by the processor"));
-            Err(Error::Usage(problem.hint("leave `--device` at `auto`, or choose a model that is a BERT-like encoder")))
-        }
-    }
-}
-
-fn gpu_precision(asked: Precision) -> cuda::Precision {
-    match asked {
-        Precision::Auto | Precision::Bf16 => cuda::Precision::Bf16,
-        Precision::F16 => cuda::Precision::F16,
-        Precision::F32 => cuda::Precision::F32,
-    }
-}
-
-fn kernel_precision(asked: Precision, isa: Isa) -> Result<kernel::Precision> {
-    match asked {
-        Precision::Auto => Ok(isa.best_precision()),
-        Precision::F32 => Ok(kernel::Precision::F32),
-        Precision::Bf16 => Ok(kernel::Precision::Bf16),
-        Precision::F16 => {
-            let problem = Problem::new("`--precision f16`", "the processor computes in f32 and bf16 only");
-            Err(Error::Usage(problem.hint("leave `--precision` at `auto`, or compute on a GPU: `--device cuda`")))
-        }
-    }
-}
-
-fn only_f32(precision: Precision) -> Result<()> {
-    match precision {
-        Precision::Auto | Precision::F32 => Ok(()),
-        Precision::Bf16 | Precision::F16 => {
-            let name = if precision == Precision::F16 { "f16" } else { "bf16" };
-            let cause = "the engine that runs this model computes in f32 only";
-            let problem = Problem::new(format!("`--precision {name}`"), cause);
-            Err(Error::Usage(problem.hint("leave `--precision` at `auto`")))
-        }
-    }
-}
-
-fn max_length(model: &ModelFolder, options: &Options) -> Result<Option<usize>> {
-    let Some(asked) = options.max_length else { return Ok(model.description.max_length) };
-    let longest = model.description.longest.unwrap_or(usize::MAX);
-    if asked < 3 || asked > longest {
-        let cause = format!("{asked} is not from 3 to {longest}, what model `{}` can read", model.name);
-        return Err(Error::Usage(Problem::new("`--max-length`", cause).hint("leave it out for the model's own limit")));
-    }
-    Ok(Some(asked))
-}
-
-fn dimensions(model: &ModelFolder, options: &Options) -> Result<usize> {
-    let whole = model.description.dimension;
-    match options.dimensions {
-        None => Ok(model.description.truncate_dimension.unwrap_or(whole)),
-        Some(asked) if (1..=whole).contains(&asked) => Ok(asked),
-        Some(asked) => {
-            let cause = format!("{asked} is not from 1 to {whole}, what model `{}` gives", model.name);
-            Err(Error::Usage(Problem::new("`--dimensions`", cause).hint("leave it out for all of them")))
         }
     }
 }

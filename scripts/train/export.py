@@ -2,11 +2,11 @@
 """Writes a trained model as a folder that the program and sentence-transformers can read.
 
   export.py static --checkpoint WORK/static.pt --tokenizer tokenizer.json --out models/NAME
-  export.py bert   --checkpoint WORK/student.pt --tokenizer tokenizer.json --work WORK --vocabulary 24000 --out models/NAME
+  export.py bert   --checkpoint WORK/student.pt --tokenizer tokenizer.json --work WORK --out models/NAME
   export.py plain  --model models/NAME --out DIR
 
-`bert` keeps the --vocabulary most used tokens of the corpus. `static` and `bert` store matrices in 8 bits with a scale per row: key `X.weight` is int8, `X.scale` float32 of one value
-per row, and weight = int8 * scale. `plain` undoes that, so that sentence-transformers loads DIR.
+`bert` keeps the --vocabulary most used tokens of the corpus. `static` and `bert` store matrices in 8 bits with a scale per row: key
+`X.weight` is int8, `X.scale` float32 of one value per row, and weight = int8 * scale. `plain` undoes that, so that sentence-transformers loads DIR.
 """
 import argparse
 import json
@@ -30,7 +30,7 @@ def arguments():
     p.add_argument("--tokenizer")
     p.add_argument("--model")
     p.add_argument("--work", help="with kind bert: where prepare.py wrote tokens.npy")
-    p.add_argument("--vocabulary", type=int, default=24000)
+    p.add_argument("--vocabulary", type=int, default=23600)
     p.add_argument("--out", required=True)
     return p.parse_args()
 

@@ -151,7 +151,7 @@ fn load_encoder(model: &ModelFolder, encoder: &Encoder) -> Result<Network> {
     match encoder.family {
         Family::Bert => built(bert::BertModel::load(source, &bert_config(encoder))).map(Network::Bert),
         Family::Roberta => {
-            let config = roberta_config(encoder);
+            let config = roberta_config(encoder)?;
             let model = built(xlm_roberta::XLMRobertaModel::new(&config, source))?;
             Ok(Network::Roberta { model, padding: config.pad_token_id })
         }
@@ -241,8 +241,8 @@ fn bert_config(encoder: &Encoder) -> bert::Config {
     }
 }
 
-fn roberta_config(encoder: &Encoder) -> xlm_roberta::Config {
-    xlm_roberta::Config {
+fn roberta_config(encoder: &Encoder) -> Result<xlm_roberta::Config> {
+    Ok(xlm_roberta::Config {
         hidden_size: encoder.hidden_size,
         layer_norm_eps: encoder.norm.epsilon,
         attention_probs_dropout_prob: 0.0,
@@ -250,13 +250,13 @@ fn roberta_config(encoder: &Encoder) -> xlm_roberta::Config {
         num_attention_heads: encoder.heads,
         position_embedding_type: "absolute".to_owned(),
         intermediate_size: encoder.inner_size,
-        hidden_act: candle_activation(encoder.activation),
+        hidden_act: candle_activation(encoder.activation)?,
         num_hidden_layers: encoder.layers.len(),
         vocab_size: encoder.vocab_size,
         max_position_embeddings: encoder.positions.map_or(0, |table| table.rows),
         type_vocab_size: encoder.segments,
         pad_token_id: encoder.positions.and_then(|table| table.padding).unwrap_or(1),
-    }
+    })
 }
 
 fn nomic_config(encoder: &Encoder) -> nomic_bert::Config {
@@ -333,13 +333,16 @@ fn rotary(layer: Option<&LayerAttention>) -> Option<Rotary> {
     }
 }
 
-fn candle_activation(activation: Activation) -> candle_nn::Activation {
+fn candle_activation(activation: Activation) -> Result<candle_nn::Activation> {
     match activation {
-        Activation::GeluTanh => candle_nn::Activation::NewGelu,
-        Activation::Relu => candle_nn::Activation::Relu,
-        Activation::Silu => candle_nn::Activation::Silu,
-        // `models` lets no other function into an encoder.
-        _ => candle_nn::Activation::Gelu,
+        Activation::Gelu => Ok(candle_nn::Activation::Gelu),
+        Activation::GeluTanh => Ok(candle_nn::Activation::NewGelu),
+        Activation::Relu => Ok(candle_nn::Activation::Relu),
+        Activation::Silu => Ok(candle_nn::Activation::Silu),
+        other => {
+            let cause = format!("the reference engine has no {other:?}");
+            Err(Error::Model(Problem::new("`config.json`: the activation", cause).hint("choose another model")))
+        }
     }
 }
 

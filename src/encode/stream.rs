@@ -7,9 +7,9 @@
 //!
 //! The calling thread only reads texts; vectors are delivered by a thread of its own, so that a sink that writes
 //! holds nobody up. Everything between is bounded: a few windows of texts are under way at any time, and a tokenizer
-//! that runs ahead waits. What follows a network is the callers' own work on the processor; behind a GPU, whose callers are
-//! to come back with the next batch, it has threads of its own. All engines take their jobs from one queue, so that a fast device does more of them;
-//! tokenization of a window overlaps with the engines' work on the one before.
+//! that runs ahead waits. What follows a network is the callers' own work on the processor; behind a GPU, whose callers
+//! are to come back with the next batch, it has threads of its own. All engines take their jobs from one queue, so that a
+//! fast device does more of them; tokenization of a window overlaps with the engines' work on the one before.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::gpu::find_cuda_program;
 use super::model::{self, ModelChoice};
-use crate::encode::WITH_CUDA;
+use crate::encode::{WITH_CUDA, available_threads};
 use crate::error::{Error, Result};
 use crate::kernel::{Driver, Isa};
 use crate::paper::text_hash;
@@ -90,7 +90,7 @@ fn program() -> Finding {
 }
 
 fn machine() -> Finding {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = available_threads();
     let sets: Vec<&str> = Isa::available().into_iter().map(Isa::name).collect();
     let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
     let found = format!("{cores}; instruction sets: {}", sets.join(", "));

@@ -1,30 +1,15 @@
-//! CUDA devices: which there are, and our kernels on them.
+//! Our kernels on CUDA devices. Which devices there are, [`super::Driver`] knows.
 //!
-//! Built by the feature `cuda`; without it the same questions are answered by [`Failure::NotBuilt`], so that callers are
-//! the same in both programs. What computes on a device is in the submodules, which only the packed engine, k-means and
-//! search use.
+//! What computes on a device is in the submodules, which the feature `cuda` builds and only the packed engine, k-means and
+//! search use; what they are asked in and how they fail is the same in both programs.
 
-#[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
+#[cfg(feature = "cuda")]
 mod present;
 
+#[cfg(feature = "cuda")]
 pub use present::*;
 
 use crate::error::{Error, Problem};
-
-/// A device as its driver describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// Its number, from 0.
-    pub ordinal: usize,
-    /// What its maker calls it.
-    pub name: String,
-    /// Its compute capability, as 9 and 0.
-    pub capability: (u32, u32),
-    /// Bytes that nothing has taken.
-    pub free_memory: u64,
-    /// Bytes there are.
-    pub total_memory: u64,
-}
 
 /// In which numbers a device multiplies; sums are f32 in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +65,9 @@ impl Failure {
             Self::OutOfMemory => {
                 Error::OutOfMemory(problem.hint("close what else uses the device, or ask for smaller batches"))
             }
-            Self::NotBuilt => Error::Device(problem.hint("use `thematic-cuda`, or `--device cpu`")),
+            Self::NotBuilt => Error::Device(
+                problem.hint("use `thematic-cuda`, or build with `--features cuda`; `--device cpu` works here"),
+            ),
             Self::NoDevice => {
                 Error::Device(problem.hint("`nvidia-smi` shows what the driver finds; or use `--device cpu`"))
             }

@@ -6,13 +6,14 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use thematic::encode::{Device, Encoder, Kind, Options, Precision};
-use thematic::kernel::cuda;
+use thematic::encode::{Device, Encoder, Kind, Options, Precision, WITH_CUDA};
+use thematic::kernel::{Driver, Gpu};
 use thematic::models::{ModelFolder, Settings, resolve};
 use thematic::progress::Silent;
-use thematic::vectors::Vectors;
 
-use crate::encode::{architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, tiny_texts};
+use crate::encode::{
+    architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, smallest_cosine_of, tiny_texts,
+};
 use crate::tiny::{Variant, fixture, open, variants};
 
 /// What is promised of every precision against f32 on the processor.
@@ -26,18 +27,26 @@ const EXACT: f32 = 0.999_99;
 const TINY_F16: f32 = 0.999;
 const TINY_BF16: f32 = 0.997;
 
-/// Whether there is a device; says why not.
-fn device_is_there() -> bool {
-    match cuda::devices() {
-        Ok(devices) => {
-            println!("on {devices:?}");
-            true
+/// The first device; `None`, said aloud, where there is none.
+fn device() -> Option<Gpu> {
+    if !WITH_CUDA {
+        println!("skipped: this program was built without CUDA");
+        return None;
+    }
+    match Driver::open().and_then(|driver| driver.gpu(0)) {
+        Ok(gpu) => {
+            println!("on {gpu}");
+            Some(gpu)
         }
         Err(cause) => {
             println!("skipped: {cause}");
-            false
+            None
         }
     }
+}
+
+fn device_is_there() -> bool {
+    device().is_some()
 }
 
 fn on_gpu(precision: Precision) -> Options {
@@ -50,12 +59,6 @@ fn on_processor() -> Options {
 
 fn encoder(model: &ModelFolder, options: &Options) -> Encoder {
     Encoder::load(model, options).expect("a model that loads")
-}
-
-fn smallest_cosine_of(one: &Vectors, other: &Vectors) -> f32 {
-    assert_eq!((one.len(), one.dim()), (other.len(), other.dim()));
-    let cosine = |(one, other): (&[f32], &[f32])| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
-    one.rows().zip(other.rows()).map(cosine).fold(f32::INFINITY, f32::min)
 }
 
 /// The precisions and what each is held to with a tiny model.
@@ -190,7 +193,7 @@ fn a_batch_that_finds_no_memory_is_halved_and_the_run_goes_on() {
 
 /// Whether the device is one of `tests/emulator`.
 fn emulated() -> bool {
-    cuda::devices().is_ok_and(|devices| devices.iter().any(|device| device.name == "Emulated"))
+    device().is_some_and(|gpu| gpu.name == "Emulated")
 }
 
 #[cfg(feature = "cuda")]

@@ -13,8 +13,8 @@ pub(in crate::encode) fn load(
     _model: &ModelFolder,
     _encoder: &Encoder,
     _pooling: &Pooling,
-    _ordinal: usize,
+    ordinal: usize,
     _precision: Precision,
 ) -> Result<Box<dyn Engine>> {
-    Err(Failure::NotBuilt.on("`--device cuda`"))
+    Err(Failure::NotBuilt.on(&format!("device `cuda:{ordinal}`")))
 }

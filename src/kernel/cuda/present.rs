@@ -2,7 +2,7 @@
 
 mod attention;
 mod device;
-mod driver;
+mod failure;
 mod number;
 mod product;
 mod rows;
@@ -11,11 +11,10 @@ mod tokens;
 
 pub use attention::{Attention, DistanceBias, Heads, Rotary};
 pub use device::{Array, Device, Lane, Pinned};
-pub use driver::{devices, driver_version};
 pub use number::Number;
 pub use product::LinearWeights;
 pub use rows::{NormWeights, Path, PoolingMode, takes_width};
 pub use select::{Matrix, Selection};
 pub use tokens::{Batch, Tokens};
 
-use super::{DeviceInfo, Failure, LEAST_CAPABILITY, Precision};
+use super::{Failure, LEAST_CAPABILITY, Precision};

@@ -60,43 +60,30 @@ DEVICE void load_tile(T *tile, const T *rows, size_t stride, int first_key, int 
 
 // On matrix units. A warp has sixteen queries; of the 16x8 fragments that mma.m16n8k16 makes, a lane holds the columns
 // `pair` and `pair + 1` of the rows `group` and `group + 8`.
-template <class T, int DIM>
-DEVICE void attend(const T *query_key_value, T *context, const Blocks *blocks, int n_heads, int head_dim,
-                   const Distances &distances) {
-    SHARED(T, keys, TILE_KEYS *(DIM + PADDING));
-    SHARED(T, values, TILE_KEYS *(DIM + PADDING));
-    constexpr int STEPS = DIM / 16, COLUMNS = TILE_KEYS / 8, OUTPUTS = DIM / 8;
+template <class T, int DIM> struct Fragments {
+    static constexpr int STEPS = DIM / 16, COLUMNS = TILE_KEYS / 8, OUTPUTS = DIM / 8;
+    static constexpr int STRIDE = DIM + PADDING;
 
-    const Blocks block = blocks[blockIdx.x];
-    const int head = blockIdx.y, length = block.length;
-    const size_t width = static_cast<size_t>(n_heads) * head_dim, stride = 3 * width;
-    const T *rows = query_key_value + block.first * stride + head * head_dim;
     const int lane = warp_lane(), group = lane / 4, pair = lane % 4 * 2;
-    const int first_query = block.query + threadIdx.x / WARP * WARP_QUERIES;
-
     Pair queries[STEPS][4];
-#pragma unroll
-    for (int step = 0; step < STEPS; step++) {
-#pragma unroll
-        for (int part = 0; part < 4; part++) {
-            const int query = first_query + group + part % 2 * 8, column = step * 16 + part / 2 * 8 + pair;
-            const bool inside = query < length && column < head_dim;
-            queries[step][part] = inside ? *reinterpret_cast<const Pair *>(rows + query * stride + column) : 0;
-        }
-    }
-
     float outputs[OUTPUTS][4] = {};
     // Of the rows `group` and `group + 8`. The sums are the lane's own until the end.
     float largest[2] = {LEAST, LEAST}, sums[2] = {0.0f, 0.0f};
 
-    const int end = distances.end_of_keys(min(static_cast<int>(block.query) + BLOCK_QUERIES, length) - 1, length);
-    for (int first_key = distances.first_key(block.query) / TILE_KEYS * TILE_KEYS; first_key < end;
-         first_key += TILE_KEYS) {
-        load_tile<T, DIM>(keys, rows + width, stride, first_key, length, head_dim);
-        load_tile<T, DIM>(values, rows + 2 * width, stride, first_key, length, head_dim);
-        barrier();
+    DEVICE void load_queries(const T *rows, size_t stride, int first_query, int length, int head_dim) {
+#pragma unroll
+        for (int step = 0; step < STEPS; step++) {
+#pragma unroll
+            for (int part = 0; part < 4; part++) {
+                const int query = first_query + group + part % 2 * 8, column = step * 16 + part / 2 * 8 + pair;
+                const bool inside = query < length && column < head_dim;
+                queries[step][part] = inside ? *reinterpret_cast<const Pair *>(rows + query * stride + column) : 0;
+            }
+        }
+    }
 
-        float scores[COLUMNS][4] = {};
+    // The products of the queries with a tile of keys.
+    DEVICE void score(float (&scores)[COLUMNS][4], const T *keys) const {
 #pragma unroll
         for (int step = 0; step < STEPS; step++) {
 #pragma unroll
@@ -104,12 +91,16 @@ DEVICE void attend(const T *query_key_value, T *context, const Blocks *blocks, i
                 // Matrices 0 and 1 are the dimensions of eight keys, 2 and 3 those of the next eight.
                 const int key = column * 8 + lane / 16 * 8 + lane % 8, dimension = step * 16 + lane / 8 % 2 * 8;
                 Pair right[4];
-                load_matrices(right, keys + key * (DIM + PADDING) + dimension);
+                load_matrices(right, keys + key * STRIDE + dimension);
                 multiply_add<T>(scores[column], queries[step], right[0], right[1]);
                 multiply_add<T>(scores[column + 1], queries[step], right[2], right[3]);
             }
         }
+    }
 
+    // Takes distances into account, and scales what was summed before to the largest score so far.
+    DEVICE void raise_largest(float (&scores)[COLUMNS][4], const Distances &distances, int head, int first_query,
+                              int first_key, int length) {
         float tile_largest[2] = {largest[0], largest[1]};
 #pragma unroll
         for (int column = 0; column < COLUMNS; column++) {
@@ -135,6 +126,10 @@ DEVICE void attend(const T *query_key_value, T *context, const Blocks *blocks, i
 #pragma unroll
             for (int at = 0; at < 4; at++) outputs[output][at] *= correction[at / 2];
         }
+    }
+
+    // Makes weights of scores, and sums them.
+    DEVICE void weigh(float (&scores)[COLUMNS][4]) {
 #pragma unroll
         for (int column = 0; column < COLUMNS; column++) {
 #pragma unroll
@@ -145,43 +140,79 @@ DEVICE void attend(const T *query_key_value, T *context, const Blocks *blocks, i
                 sums[at / 2] += scores[column][at];
             }
         }
+    }
+
+    // Adds a tile of values by their weights.
+    DEVICE void add_values(const float (&weights)[COLUMNS][4], const T *values) {
 #pragma unroll
         for (int step = 0; step < TILE_KEYS / 16; step++) {
             // The sums of one product are laid out as the left side of the next.
-            const Pair weights[4] = {
-                pair_of<T>(scores[2 * step][0], scores[2 * step][1]),
-                pair_of<T>(scores[2 * step][2], scores[2 * step][3]),
-                pair_of<T>(scores[2 * step + 1][0], scores[2 * step + 1][1]),
-                pair_of<T>(scores[2 * step + 1][2], scores[2 * step + 1][3]),
+            const Pair left[4] = {
+                pair_of<T>(weights[2 * step][0], weights[2 * step][1]),
+                pair_of<T>(weights[2 * step][2], weights[2 * step][3]),
+                pair_of<T>(weights[2 * step + 1][0], weights[2 * step + 1][1]),
+                pair_of<T>(weights[2 * step + 1][2], weights[2 * step + 1][3]),
             };
 #pragma unroll
             for (int output = 0; output < OUTPUTS; output += 2) {
                 // Matrices 0 and 1 are sixteen keys of eight dimensions, 2 and 3 those of the next eight.
                 const int key = step * 16 + lane / 8 % 2 * 8 + lane % 8, dimension = output * 8 + lane / 16 * 8;
                 Pair right[4];
-                load_matrices_transposed(right, values + key * (DIM + PADDING) + dimension);
-                multiply_add<T>(outputs[output], weights, right[0], right[1]);
-                multiply_add<T>(outputs[output + 1], weights, right[2], right[3]);
+                load_matrices_transposed(right, values + key * STRIDE + dimension);
+                multiply_add<T>(outputs[output], left, right[0], right[1]);
+                multiply_add<T>(outputs[output + 1], left, right[2], right[3]);
             }
         }
-        barrier();
     }
 
+    // Writes the rows of the queries; `context` is where the head's numbers of the sequence's first row stand.
+    DEVICE void store(T *context, size_t width, int first_query, int length, int head_dim) {
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        sums[half] += shuffle_xor(sums[half], 1);
-        sums[half] += shuffle_xor(sums[half], 2);
-        const int query = first_query + group + half * 8;
-        const float factor = 1.0f / sums[half];
-        T *to = context + (block.first + static_cast<size_t>(query)) * width + head * head_dim + pair;
+        for (int half = 0; half < 2; half++) {
+            sums[half] += shuffle_xor(sums[half], 1);
+            sums[half] += shuffle_xor(sums[half], 2);
+            const int query = first_query + group + half * 8;
+            const float factor = 1.0f / sums[half];
+            T *to = context + static_cast<size_t>(query) * width + pair;
 #pragma unroll
-        for (int output = 0; output < OUTPUTS; output++) {
-            if (query < length && output * 8 + pair < head_dim) {
-                const float low = outputs[output][2 * half] * factor, high = outputs[output][2 * half + 1] * factor;
-                *reinterpret_cast<Pair *>(to + output * 8) = pair_of<T>(low, high);
+            for (int output = 0; output < OUTPUTS; output++) {
+                if (query < length && output * 8 + pair < head_dim) {
+                    const float low = outputs[output][2 * half] * factor, high = outputs[output][2 * half + 1] * factor;
+                    *reinterpret_cast<Pair *>(to + output * 8) = pair_of<T>(low, high);
+                }
             }
         }
     }
+};
+
+template <class T, int DIM>
+DEVICE void attend(const T *query_key_value, T *context, const Blocks *blocks, int n_heads, int head_dim,
+                   const Distances &distances) {
+    SHARED(T, keys, TILE_KEYS *(DIM + PADDING));
+    SHARED(T, values, TILE_KEYS *(DIM + PADDING));
+
+    const Blocks block = blocks[blockIdx.x];
+    const int head = blockIdx.y, length = block.length;
+    const size_t width = static_cast<size_t>(n_heads) * head_dim, stride = 3 * width;
+    const T *rows = query_key_value + block.first * stride + head * head_dim;
+    const int first_query = block.query + threadIdx.x / WARP * WARP_QUERIES;
+
+    Fragments<T, DIM> fragments;
+    fragments.load_queries(rows, stride, first_query, length, head_dim);
+    const int end = distances.end_of_keys(min(static_cast<int>(block.query) + BLOCK_QUERIES, length) - 1, length);
+    for (int first_key = distances.first_key(block.query) / TILE_KEYS * TILE_KEYS; first_key < end;
+         first_key += TILE_KEYS) {
+        load_tile<T, DIM>(keys, rows + width, stride, first_key, length, head_dim);
+        load_tile<T, DIM>(values, rows + 2 * width, stride, first_key, length, head_dim);
+        barrier();
+        float scores[Fragments<T, DIM>::COLUMNS][4] = {};
+        fragments.score(scores, keys);
+        fragments.raise_largest(scores, distances, head, first_query, first_key, length);
+        fragments.weigh(scores);
+        fragments.add_values(scores, values);
+        barrier();
+    }
+    fragments.store(context + block.first * width + head * head_dim, width, first_query, length, head_dim);
 }
 
 constexpr int QUERY_THREADS = 4;
