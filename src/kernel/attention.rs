@@ -14,6 +14,7 @@ mod single;
 use std::ops::Range;
 
 use super::operand::{Operand, Precision};
+use super::simd::Simd;
 use super::{Isa, Workspace};
 
 pub use bias::DistanceBias;
@@ -148,6 +149,18 @@ impl Head<'_> {
     /// The factor that turns a product into a power of two.
     fn product_scale(&self) -> f32 {
         self.settings.scale * std::f32::consts::LOG2_E
+    }
+}
+
+/// Gives scores of other places than `keys` the least score, of which the weight vanishes: `scores` are whole vectors, from
+/// the place `first` on.
+#[inline(always)]
+fn hide_others<S: Simd>(simd: S, scores: &mut [f32], first: usize, keys: &Range<usize>) {
+    let (start, end) = (simd.splat(keys.start as f32), simd.splat(keys.end as f32));
+    for (vector, scores) in scores.chunks_exact_mut(S::LANES).enumerate() {
+        let place = simd.add(simd.iota(), simd.splat((first + vector * S::LANES) as f32));
+        let early = simd.select(simd.greater(end, place), simd.load(scores), simd.splat(f32::MIN));
+        simd.store(simd.select(simd.greater(start, place), simd.splat(f32::MIN), early), scores);
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::nearest::Coarse;
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, SQUARE_WORDS, Simd};
 use super::{Isa, Level};
 
 /// Rows that meet a panel before the next panel is fetched: few enough to stay in the second cache, and a multiple of
@@ -48,7 +48,7 @@ impl PackedMatrix {
         let mut packed = Self::default();
         packed.reshape(isa, rows.len() / dim, dim);
         for (row, numbers) in rows.chunks_exact(dim).enumerate() {
-            packed.set_row(row, numbers);
+            packed.set_row_from(row, 0, numbers);
         }
         packed.coarse = (isa.level() == Level::AmxBf16).then(|| Coarse::pack(rows, dim));
         packed
@@ -74,19 +74,39 @@ impl PackedMatrix {
         (first * self.dim + at * width + row % self.panel_width(), width)
     }
 
-    /// Sets packed row `row`.
-    pub(super) fn set_row(&mut self, row: usize, numbers: &[f32]) {
-        let (start, step) = self.place(row, 0);
+    /// Sets every packed row from rows that begin `step` numbers apart.
+    #[inline(always)]
+    pub(super) fn set_rows<S: Simd>(&mut self, simd: S, from: &[f32], step: usize) {
+        // Squares do not straddle panels of at least as many columns.
+        let in_squares = |n: usize| if 2 * S::LANES >= SQUARE_WORDS { n - n % SQUARE_WORDS } else { 0 };
+        let (n_rows, n_numbers) = (in_squares(self.len), in_squares(self.dim));
+        for row in (0..n_rows).step_by(SQUARE_WORDS) {
+            let (place, apart) = self.place(row, 0);
+            for at in (0..n_numbers).step_by(SQUARE_WORDS) {
+                let to = &mut self.numbers[place + at * apart..];
+                simd.transpose((&from[row * step + at..], step), (to, apart));
+            }
+        }
+        if n_numbers < self.dim {
+            (0..n_rows).for_each(|row| self.set_row_from(row, n_numbers, &from[row * step..]));
+        }
+        (n_rows..self.len).for_each(|row| self.set_row_from(row, 0, &from[row * step..]));
+    }
+
+    /// Sets packed row `row` but for its first numbers.
+    fn set_row_from(&mut self, row: usize, first: usize, numbers: &[f32]) {
+        let (start, step) = self.place(row, first);
         let places = self.numbers[start..].iter_mut().step_by(step);
-        places.zip(numbers).for_each(|(place, &number)| *place = number);
+        places.zip(&numbers[first..self.dim]).for_each(|(place, &number)| *place = number);
     }
 
     /// Sets number `at` of every packed row.
-    pub(super) fn set_column(&mut self, at: usize, numbers: &[f32]) {
-        let panel_width = self.panel_width();
-        for (panel, numbers) in numbers.chunks(panel_width).enumerate() {
-            let start = self.place(panel * panel_width, at).0;
-            self.numbers[start..start + numbers.len()].copy_from_slice(numbers);
+    #[inline(always)]
+    pub(super) fn set_column<S: Simd>(&mut self, simd: S, at: usize, numbers: &[f32]) {
+        for (panel, numbers) in numbers.chunks(2 * S::LANES).enumerate() {
+            let first = panel * 2 * S::LANES;
+            let width = (2 * S::LANES).min(numbers.len().next_multiple_of(S::LANES));
+            copy(simd, numbers, &mut self.numbers[first * self.dim + at * width..][..numbers.len()]);
         }
     }
 
@@ -122,6 +142,14 @@ impl PackedMatrix {
 
     fn panel_width(&self) -> usize {
         2 * self.isa.lanes()
+    }
+}
+
+/// Copies a few numbers without calling for it.
+#[inline(always)]
+pub(super) fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
+    for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
+        simd.store_up_to(simd.load_up_to(from), to);
     }
 }
 
@@ -201,14 +229,27 @@ pub(super) fn multiply<S: Simd, const ROWS: usize, U: TileUser<S>>(
     first_row: usize,
     user: &mut U,
 ) {
+    multiply_apart::<S, ROWS, U>(simd, (rows, packed.dim), packed, panels, first_row, user);
+}
+
+/// As [`multiply()`], of rows that begin so many numbers apart.
+#[inline(always)]
+pub(super) fn multiply_apart<S: Simd, const ROWS: usize, U: TileUser<S>>(
+    simd: S,
+    (rows, step): (&[f32], usize),
+    packed: &PackedMatrix,
+    panels: Range<usize>,
+    first_row: usize,
+    user: &mut U,
+) {
     assert_eq!(packed.isa.lanes(), S::LANES, "packed for another instruction set");
     for panel in panels {
         let column = panel * 2 * S::LANES;
         let panel = Panel { numbers: &packed.numbers[column * packed.dim..], dim: packed.dim, column };
         if packed.padded_len() - column > S::LANES {
-            panel_product::<S, ROWS, 2, U>(simd, rows, &panel, first_row, user);
+            panel_product::<S, ROWS, 2, U>(simd, (rows, step), &panel, first_row, user);
         } else {
-            panel_product::<S, ROWS, 1, U>(simd, rows, &panel, first_row, user);
+            panel_product::<S, ROWS, 1, U>(simd, (rows, step), &panel, first_row, user);
         }
     }
 }
@@ -224,21 +265,21 @@ struct Panel<'a> {
 #[inline(always)]
 fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S>>(
     simd: S,
-    rows: &[f32],
+    (rows, step): (&[f32], usize),
     panel: &Panel<'_>,
     first_row: usize,
     user: &mut U,
 ) {
-    let &Panel { numbers, dim, column } = panel;
-    let n_rows = rows.len() / dim;
+    let column = panel.column;
+    let n_rows = rows.len() / step;
     let mut row = 0;
     while n_rows - row >= ROWS {
-        let sums = tile::<S, ROWS, VECTORS>(simd, &rows[row * dim..], dim, numbers);
+        let sums = tile::<S, ROWS, VECTORS>(simd, (&rows[row * step..], step), panel);
         user.take(simd, first_row + row, column, &sums);
         row += ROWS;
     }
     let mut rest = [[simd.splat(0.0); VECTORS]; ROWS];
-    low_tile(simd, &rows[row * dim..], dim, numbers, &mut rest);
+    low_tile(simd, (&rows[row * step..], step), panel, &mut rest);
     // Two by two and not as a tile of each height: what `user` does is long, and would be there as often.
     let mut sums = rest[..n_rows - row].chunks_exact(2);
     for (pair, sums) in sums.by_ref().enumerate() {
@@ -254,16 +295,15 @@ fn panel_product<S: Simd, const ROWS: usize, const VECTORS: usize, U: TileUser<S
 #[inline(always)]
 fn low_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    rows: &[f32],
-    dim: usize,
-    panel: &[f32],
+    (rows, step): (&[f32], usize),
+    panel: &Panel<'_>,
     sums: &mut [[S::F32; VECTORS]; ROWS],
 ) {
     macro_rules! of_height {
         ($($height:literal)*) => {
-            match rows.len() / dim {
+            match rows.len() / step {
                 $($height if $height < ROWS => {
-                    sums[..$height].copy_from_slice(&tile::<S, $height, VECTORS>(simd, rows, dim, panel));
+                    sums[..$height].copy_from_slice(&tile::<S, $height, VECTORS>(simd, (rows, step), panel));
                 })*
                 height => assert_eq!(height, 0, "fewer rows than a full tile has"),
             }
@@ -272,16 +312,16 @@ fn low_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     of_height!(1 2 3 4 5 6 7 8 9 10 11 12 13);
 }
 
-/// `ROWS` rows of `dim` numbers times a panel of `VECTORS` vectors of columns.
+/// `ROWS` rows times a panel of `VECTORS` vectors of columns.
 #[inline(always)]
-pub(super) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    rows: &[f32],
-    dim: usize,
-    panel: &[f32],
+    (rows, step): (&[f32], usize),
+    &Panel { numbers, dim, .. }: &Panel<'_>,
 ) -> [[S::F32; VECTORS]; ROWS] {
-    assert!(rows.len() >= ROWS * dim && panel.len() >= VECTORS * S::LANES * dim, "a tile reads within its slices");
-    let (rows, panel) = (rows.as_ptr(), panel.as_ptr());
+    assert!(rows.len() >= (ROWS - 1) * step + dim && dim <= step, "a tile reads within its rows");
+    assert!(numbers.len() >= VECTORS * S::LANES * dim, "a tile reads within its panel");
+    let (rows, panel) = (rows.as_ptr(), numbers.as_ptr());
     let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
     for at in 0..dim {
         for vector in 0..VECTORS {
@@ -295,7 +335,7 @@ pub(super) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
         }
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `row` is below `ROWS` and `at` below `dim`: within the rows, asserted above.
-            let number = simd.splat(unsafe { *rows.add(row * dim + at) });
+            let number = simd.splat(unsafe { *rows.add(row * step + at) });
             for (sum, &column) in sums.iter_mut().zip(&columns) {
                 *sum = simd.mul_add(number, column, *sum);
             }

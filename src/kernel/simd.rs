@@ -15,9 +15,13 @@ mod portable;
 
 use half::bf16;
 
+use super::buffer::Plain;
 use super::{Isa, Level};
 
 use portable::Portable;
+
+/// Rows and columns of what [`Simd::transpose`] turns.
+pub(super) const SQUARE_WORDS: usize = 16;
 
 /// A kernel, written for any instruction set.
 pub(super) trait Kernel {
@@ -68,6 +72,18 @@ pub(super) trait Simd: Copy {
     fn prefetch(self, from: *const f32);
     /// As [`Self::prefetch`], to the second cache.
     fn prefetch_to_second<T>(self, from: *const T);
+    /// Turns a square of [`SQUARE_WORDS`] by as many words of 32 bits, each one f32 or two bf16, on its diagonal: its rows
+    /// begin `from_step` numbers apart in `from`, and its columns become rows `to_step` apart in `to`.
+    #[inline(always)]
+    fn transpose<T: Plain>(self, (from, from_step): (&[T], usize), (to, to_step): (&mut [T], usize)) {
+        let word = size_of::<f32>() / size_of::<T>();
+        for row in 0..SQUARE_WORDS {
+            let from = &from[row * from_step..][..SQUARE_WORDS * word];
+            for (column, number) in from.chunks_exact(word).enumerate() {
+                to[column * to_step + row * word..][..word].copy_from_slice(number);
+            }
+        }
+    }
     fn load_bf16(self, from: &[bf16]) -> Self::F32;
     fn load_i8(self, from: &[i8]) -> Self::F32;
     /// Two numbers for each lane, one after the other.

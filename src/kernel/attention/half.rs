@@ -9,11 +9,13 @@ use super::super::operand::{SIDE, STEP, Writer};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Idle, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
-use super::{Head, Job, Mask};
+use super::{Head, Job, Mask, hide_others};
 
 /// Memory for one head of one sequence. Queries and weights are blocks of rows, keys and values panels of columns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scratch {
+    /// A step of 32 tokens on the way to where it is read.
+    lines: Buffer<bf16>,
     queries: Buffer<bf16>,
     keys: Buffer<bf16>,
     values: Buffer<bf16>,
@@ -42,7 +44,7 @@ impl<U: Unit> Kernel for Half<'_, U> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         for head in self.job.heads() {
-            self.scratch.take_head(&head);
+            self.scratch.take_head(simd, &head);
             for block in 0..head.n_blocks() {
                 self.scratch.attend(simd, &self.unit, &head, block, self.context);
             }
@@ -66,90 +68,83 @@ impl Head<'_> {
         self.settings.mask != Mask::Full || (panel + 1) * SIDE > self.len
     }
 
-    /// A step of the token's query (0), key (1) or value (2), padded with zeros.
+    /// Copies a step of the queries (0), keys (1) or values (2) of a block of tokens, a line for each, padded with zeros.
     #[inline(always)]
-    fn line(&self, token: usize, part: usize, step: usize) -> [bf16; SIDE] {
-        let (row, first) = (self.first + token, self.column(part) + step * SIDE);
-        let n = SIDE.min(self.dim() - step * SIDE);
-        let mut line = [bf16::ZERO; SIDE];
-        let qkv = self.qkv;
-        if first.is_multiple_of(SIDE) && n == SIDE {
-            line.copy_from_slice(&qkv.half[qkv.line(row, first / SIDE)..][..SIDE]);
-        } else {
-            for (column, number) in (first..first + n).zip(&mut line) {
-                *number = qkv.half[qkv.line(row, column / SIDE) + column % SIDE];
-            }
+    fn copy_lines(&self, part: usize, (block, step): (usize, usize), to: &mut [bf16]) {
+        let (qkv, column) = (self.qkv, self.column(part) + step * SIDE);
+        let tokens = block * SIDE..self.len.min((block + 1) * SIDE);
+        let (to, padding) = to.split_at_mut(tokens.len() * SIDE);
+        padding.fill(bf16::ZERO);
+        if !column.is_multiple_of(SIDE) || self.dim() - step * SIDE < SIDE {
+            return tokens
+                .zip(to.chunks_exact_mut(SIDE))
+                .for_each(|(token, to)| self.copy_numbers(token, column, step, to));
         }
-        line
-    }
-
-    /// As [`Self::line`], zeros past the last token.
-    #[inline(always)]
-    fn line_or_zeros(&self, token: usize, part: usize, step: usize) -> [bf16; SIDE] {
-        if token < self.len { self.line(token, part, step) } else { [bf16::ZERO; SIDE] }
-    }
-
-    /// Lays a step of 32 queries out as a block of rows.
-    #[inline(always)]
-    fn copy_queries(&self, block: usize, step: usize, to: &mut [bf16]) {
-        for (token, to) in (block * SIDE..self.len).zip(to.chunks_exact_mut(SIDE)) {
-            to.copy_from_slice(&self.line(token, 0, step));
-        }
-    }
-
-    /// Lays a step of 32 keys out as a panel of columns, of which the dimensions are the inputs.
-    #[inline(always)]
-    fn copy_keys(&self, block: usize, step: usize, to: &mut [bf16]) {
-        for (tile, to) in to.chunks_exact_mut(STEP / 2).enumerate() {
-            let first = block * SIDE + tile * 16;
-            let mut lines = [[bf16::ZERO; SIDE]; 16];
-            for (token, line) in (first..self.len).zip(&mut lines) {
-                *line = self.line(token, 1, step);
-            }
-            for (pair, to) in to.chunks_exact_mut(SIDE).enumerate() {
-                for (line, to) in lines.iter().zip(to.chunks_exact_mut(2)) {
-                    to.copy_from_slice(&line[2 * pair..2 * pair + 2]);
-                }
+        // A block's lines lie one after the other, and the tokens begin somewhere within a block.
+        let n_first = (SIDE - (self.first + tokens.start) % SIDE).min(tokens.len());
+        let (first, second) = to.split_at_mut(n_first * SIDE);
+        for (token, to) in [(tokens.start, first), (tokens.start + n_first, second)] {
+            if !to.is_empty() {
+                to.copy_from_slice(&qkv.half[qkv.line(self.first + token, column / SIDE)..][..to.len()]);
             }
         }
     }
 
-    /// Lays a step of 32 values out as a panel of columns, of which the tokens are the inputs.
-    #[inline(always)]
-    fn copy_values(&self, block: usize, step: usize, to: &mut [bf16]) {
-        let (left, right) = to.split_at_mut(STEP / 2);
-        let tiles = left.chunks_exact_mut(SIDE).zip(right.chunks_exact_mut(SIDE));
-        for (pair, (left, right)) in tiles.enumerate() {
-            let token = block * SIDE + 2 * pair;
-            let (even, odd) = (self.line_or_zeros(token, 2, step), self.line_or_zeros(token + 1, 2, step));
-            interleave(&even[..16], &odd[..16], left);
-            interleave(&even[16..], &odd[16..], right);
+    /// Copies a token's numbers of a step one by one: `column` is the first.
+    fn copy_numbers(&self, token: usize, column: usize, step: usize, to: &mut [bf16]) {
+        let (qkv, n) = (self.qkv, SIDE.min(self.dim() - step * SIDE));
+        to[n..].fill(bf16::ZERO);
+        for (column, number) in (column..).zip(&mut to[..n]) {
+            *number = qkv.half[qkv.line(self.first + token, column / SIDE) + column % SIDE];
         }
+    }
+}
+
+/// Lays the lines of 32 keys out as a panel of columns, of which the dimensions are the inputs.
+#[inline(always)]
+fn lay_keys<S: Simd>(simd: S, lines: &[bf16], panel: &mut [bf16]) {
+    for (lines, tile) in lines.chunks_exact(STEP / 2).zip(panel.chunks_exact_mut(STEP / 2)) {
+        simd.transpose((lines, SIDE), (tile, SIDE));
+    }
+}
+
+/// Lays the lines of 32 values out as a panel of columns, of which the tokens are the inputs.
+#[inline(always)]
+fn lay_values(lines: &[bf16], panel: &mut [bf16]) {
+    let (left, right) = panel.split_at_mut(STEP / 2);
+    let tiles = left.chunks_exact_mut(SIDE).zip(right.chunks_exact_mut(SIDE));
+    for (lines, (left, right)) in lines.chunks_exact(2 * SIDE).zip(tiles) {
+        let (even, odd) = lines.split_at(SIDE);
+        interleave(&even[..16], &odd[..16], left);
+        interleave(&even[16..], &odd[16..], right);
     }
 }
 
 #[inline(always)]
 fn interleave(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
-    for ((to, &even), &odd) in to.chunks_exact_mut(2).zip(even).zip(odd) {
-        to[0] = even;
-        to[1] = odd;
+    for at in 0..16 {
+        to[2 * at] = even[at];
+        to[2 * at + 1] = odd[at];
     }
 }
 
 impl Scratch {
     /// Copies a head out of the packed rows, in the order that squares are multiplied in. Padding is zero.
     #[inline(always)]
-    fn take_head(&mut self, head: &Head<'_>) {
+    fn take_head<S: Simd>(&mut self, simd: S, head: &Head<'_>) {
         let (n_steps, n_blocks) = (head.n_steps(), head.n_blocks());
         for buffer in [&mut self.queries, &mut self.keys, &mut self.values] {
             buffer.resize(n_steps * n_blocks * STEP);
         }
+        self.lines.resize(STEP);
         for block in 0..n_blocks {
             for step in 0..n_steps {
                 let (row_step, input_step) = (block * n_steps + step, step * n_blocks + block);
-                head.copy_queries(block, step, &mut self.queries[row_step * STEP..][..STEP]);
-                head.copy_keys(block, step, &mut self.keys[row_step * STEP..][..STEP]);
-                head.copy_values(block, step, &mut self.values[input_step * STEP..][..STEP]);
+                head.copy_lines(0, (block, step), &mut self.queries[row_step * STEP..][..STEP]);
+                head.copy_lines(1, (block, step), &mut self.lines);
+                lay_keys(simd, &self.lines, &mut self.keys[row_step * STEP..][..STEP]);
+                head.copy_lines(2, (block, step), &mut self.lines);
+                lay_values(&self.lines, &mut self.values[input_step * STEP..][..STEP]);
             }
         }
     }
@@ -174,21 +169,24 @@ impl Scratch {
                 }
             }
             if head.hides_keys_of(panel) {
-                hide_keys(head, block, panel, n_rows, scores);
+                for (row, scores) in scores.0[..n_rows].iter_mut().enumerate() {
+                    let keys = head.settings.mask.keys(block * SIDE + row, head.len);
+                    hide_others(simd, scores, panel * SIDE, &keys);
+                }
             }
             raise(simd, scores, n_rows, &mut largest);
         }
         let mut sums = [simd.splat(0.0); SIDE];
         let scale = simd.splat(head.scale());
-        for (row, largest) in largest.iter_mut().enumerate() {
+        let mut shifts = largest;
+        for (row, shift) in shifts.iter_mut().enumerate() {
             // Rows past the last hold old scores, whose weights must not overflow.
-            let shift = if row < n_rows { simd.largest(*largest) * head.scale() } else { f32::MAX };
-            *largest = simd.splat(shift);
+            *shift = simd.splat(if row < n_rows { -simd.largest(largest[row]) * head.scale() } else { f32::MIN });
         }
         for (scores, weights) in self.scores.iter().zip(self.weights.chunks_exact_mut(STEP)) {
             for row in (0..n_rows).step_by(GROUP_ROWS) {
                 for at in (0..SIDE).step_by(2 * S::LANES) {
-                    weigh(simd, (row, at), scores, scale, &largest, &mut sums, weights);
+                    weigh(simd, (row, at), scores, (scale, &shifts), &mut sums, weights);
                 }
             }
         }
@@ -198,7 +196,7 @@ impl Scratch {
     /// Weighs the values and divides by the sum of the weights.
     #[inline(always)]
     fn add_values<S: Simd, U: Unit>(
-        &self,
+        &mut self,
         simd: S,
         unit: &U,
         head: &Head<'_>,
@@ -208,30 +206,35 @@ impl Scratch {
     ) {
         let dim = head.dim();
         let n_rows = SIDE.min(head.len - block * SIDE);
-        let mut square = Square::default();
+        // The scores are weights by now.
+        let square = &mut self.scores[0];
         for (step, values) in self.values.chunks_exact(head.n_blocks() * STEP).enumerate() {
-            unit.square(simd, &self.weights, (values, &[]), n_rows, &mut square, &mut Idle);
+            unit.square(simd, &self.weights, (values, &[]), n_rows, square, &mut Idle);
             let (column, n) = (head.column(0) + step * SIDE, SIDE.min(dim - step * SIDE));
             for (row, numbers) in square.0[..n_rows].iter_mut().enumerate() {
                 let factor = simd.splat(1.0 / simd.sum(sums[row]));
                 for numbers in numbers.chunks_exact_mut(S::LANES) {
                     simd.store(simd.mul(simd.load(numbers), factor), numbers);
                 }
-                context.write_some(simd, head.first + block * SIDE + row, column, &numbers[..n]);
+                let row = head.first + block * SIDE + row;
+                if n == SIDE && column.is_multiple_of(SIDE) {
+                    context.write_line(simd, row, column / SIDE, numbers);
+                } else {
+                    context.write_some(simd, row, column, &numbers[..n]);
+                }
             }
         }
     }
 }
 
-/// Turns a group of scores into `2^(scale * score - largest)`, within 1e-4 of itself: a twentieth of what rounding to
+/// Turns a group of scores into `2^(scale * score + shift)`, within 1e-4 of itself: a twentieth of what rounding to
 /// bf16 takes away.
 #[inline(always)]
 fn weigh<S: Simd>(
     simd: S,
     (first, at): (usize, usize),
     scores: &Square,
-    scale: S::F32,
-    largest: &[S::F32; SIDE],
+    (scale, shifts): (S::F32, &[S::F32; SIDE]),
     sums: &mut [S::F32; SIDE],
     weights: &mut [bf16],
 ) {
@@ -239,7 +242,7 @@ fn weigh<S: Simd>(
     for (row, group) in group.iter_mut().enumerate() {
         for (vector, power) in group.iter_mut().enumerate() {
             let score = simd.load(&scores.0[first + row][at + vector * S::LANES..]);
-            *power = simd.sub(simd.mul(score, scale), largest[first + row]);
+            *power = simd.mul_add(score, scale, shifts[first + row]);
         }
     }
     falling_power_of_two(simd, &ROUGH_POWER, &mut group);
@@ -248,18 +251,6 @@ fn weigh<S: Simd>(
         let line = &mut weights[(first + row) * SIDE + at..][..2 * S::LANES];
         simd.store_bf16(left, line);
         simd.store_bf16(right, &mut line[S::LANES..]);
-    }
-}
-
-/// Gives the keys that a query does not attend to the least score, of which the weight vanishes.
-fn hide_keys(head: &Head<'_>, block: usize, panel: usize, n_rows: usize, scores: &mut Square) {
-    let panel = panel * SIDE..(panel + 1) * SIDE;
-    for (row, scores) in scores.0[..n_rows].iter_mut().enumerate() {
-        let keys = head.settings.mask.keys(block * SIDE + row, head.len);
-        let start = keys.start.clamp(panel.start, panel.end) - panel.start;
-        let end = keys.end.clamp(panel.start, panel.end) - panel.start;
-        scores[..start].fill(f32::MIN);
-        scores[end.max(start)..].fill(f32::MIN);
     }
 }
 

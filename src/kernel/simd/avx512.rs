@@ -7,7 +7,7 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::{Kernel, Simd, pair_bits};
+use super::{Kernel, Plain, SQUARE_WORDS, Simd, pair_bits};
 
 /// Proof of AVX-512 F, BW, DQ and VL, and of BF16 where `BF16` is set; made by [`run`] and [`run_bf16`] only.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,48 @@ unsafe fn to_bf16<const BF16: bool>(vector: __m512) -> __m256i {
         let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
         let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
         _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded))
+    }
+}
+
+/// Four words from each of sixteen rows that begin `step` numbers apart: vector `i` holds rows `i`, `i + 4`, `i + 8` and
+/// `i + 12`.
+///
+/// # Safety
+/// The processor must have AVX-512 F, and `from` must be valid for reading 16 bytes at each of the rows.
+#[inline(always)]
+unsafe fn gather_quarters<T>(from: *const T, step: usize) -> [__m512; 4] {
+    // SAFETY: the caller vouches for the instructions and for what is read.
+    unsafe {
+        let mut vectors = [_mm512_setzero_ps(); 4];
+        for (row, vector) in vectors.iter_mut().enumerate() {
+            let quarter = |lane: usize| _mm_loadu_ps(from.add((row + 4 * lane) * step).cast());
+            *vector = _mm512_broadcast_f32x4(quarter(0));
+            *vector = _mm512_mask_broadcast_f32x4(*vector, 0x00f0, quarter(1));
+            *vector = _mm512_mask_broadcast_f32x4(*vector, 0x0f00, quarter(2));
+            *vector = _mm512_mask_broadcast_f32x4(*vector, 0xf000, quarter(3));
+        }
+        vectors
+    }
+}
+
+/// Within each quarter of the vectors, word `j` of vector `i` becomes word `i` of vector `j`.
+///
+/// # Safety
+/// The processor must have AVX-512 F.
+#[inline(always)]
+unsafe fn transpose_quarters([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let pairs =
+            [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b), _mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)];
+        let [low_ab, high_ab, low_cd, high_cd] = pairs.map(|pair| unsafe { _mm512_castps_pd(pair) });
+        let columns = [
+            _mm512_unpacklo_pd(low_ab, low_cd),
+            _mm512_unpackhi_pd(low_ab, low_cd),
+            _mm512_unpacklo_pd(high_ab, high_cd),
+            _mm512_unpackhi_pd(high_ab, high_cd),
+        ];
+        columns.map(|column| unsafe { _mm512_castpd_ps(column) })
     }
 }
 
@@ -111,6 +153,24 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     fn prefetch_to_second<T>(self, from: *const T) {
         // SAFETY: as above.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn transpose<T: Plain>(self, (from, from_step): (&[T], usize), (to, to_step): (&mut [T], usize)) {
+        let line = size_of::<__m512>() / size_of::<T>();
+        assert!(from.len() >= (SQUARE_WORDS - 1) * from_step + line, "sixteen rows are read");
+        assert!(to.len() >= (SQUARE_WORDS - 1) * to_step + line, "sixteen rows are written");
+        for quarter in 0..4 {
+            // SAFETY: `self` proves AVX-512 F. A quarter of a row is read from sixteen rows, and four rows of this quarter are
+            // written: all within the slices by the assertions above, and any bits are a `T`.
+            unsafe {
+                let from = from.as_ptr().add(quarter * line / 4);
+                let columns = transpose_quarters(gather_quarters(from, from_step));
+                for (column, words) in columns.into_iter().enumerate() {
+                    _mm512_storeu_ps(to.as_mut_ptr().add((quarter * 4 + column) * to_step).cast(), words);
+                }
+            }
+        }
     }
 
     #[inline(always)]
