@@ -3,7 +3,7 @@
 //! A thread that carries a batch through a network leads it. Each kernel cuts its work into parts that write places of
 //! their own, and the leader and its helpers take parts until none is left; then the leader goes on to the next kernel.
 //! So nothing waits for a helper that is not there yet, and no sum depends on how many took part. Between kernels a
-//! helper spins, for waking a thread takes as long as many kernels; it sleeps as soon as no batch wants it.
+//! helper spins, for waking a thread takes as long as many kernels; it sleeps when no batch has wanted it for a moment.
 //!
 //! Threads that will lead further batches say so by [`Team::enter`]: helpers only ever fill the places that these leave.
 
@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::workspace::{Scratch, Workspace};
 
@@ -23,6 +24,10 @@ const MOST_HELPERS: usize = 7;
 
 /// How often a waiting thread looks before it lets others have the core for a moment: some tens of microseconds.
 const SPINS: u32 = 1000;
+
+/// How long a helper stays awake for the next batch: about what a short text takes, so that one text after the other finds it
+/// there. Waking it takes a good part of that.
+const LINGER: Duration = Duration::from_micros(500);
 
 /// The threads of an encoder.
 pub struct Team {
@@ -35,6 +40,8 @@ struct Shared {
     leaders: AtomicUsize,
     roster: Mutex<Roster>,
     changed: Condvar,
+    /// Batches ever begun, for helpers that are awake.
+    begun: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -59,8 +66,8 @@ pub struct Leading<'a> {
 impl Team {
     /// A team of `size` threads, those that lead included. Helpers start when they are first wanted.
     pub fn new(size: usize) -> Self {
-        let (leaders, roster, changed) = (AtomicUsize::new(0), Mutex::default(), Condvar::new());
-        Self { shared: Arc::new(Shared { size, leaders, roster, changed }) }
+        let (leaders, begun) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { shared: Arc::new(Shared { size, leaders, roster: Mutex::default(), changed: Condvar::new(), begun }) }
     }
 
     /// Says that the calling thread is about to lead batches.
@@ -76,6 +83,7 @@ impl Team {
             board.open.store(true, Ordering::Relaxed);
             let mut roster = self.shared.roster();
             roster.boards.push(Arc::clone(&board));
+            self.shared.begun.fetch_add(1, Ordering::Relaxed);
             if self.shared.wants(1) {
                 self.start_helpers(&mut roster);
                 drop(roster);
@@ -159,6 +167,7 @@ impl Shared {
     fn help(&self, number: usize) {
         let mut scratch = Scratch::default();
         let mut roster = self.roster();
+        let mut has_helped = false;
         while !roster.closed {
             let least = roster.boards.iter().min_by_key(|board| board.helpers.load(Ordering::Relaxed)).cloned();
             match least.filter(|_| self.wants(number)) {
@@ -168,9 +177,25 @@ impl Shared {
                     board.help(&mut scratch, || self.wants(number));
                     board.helpers.fetch_sub(1, Ordering::Relaxed);
                     roster = self.roster();
+                    has_helped = true;
+                }
+                None if has_helped && self.wants(number) => {
+                    let begun = self.begun.load(Ordering::Relaxed);
+                    drop(roster);
+                    self.linger(number, begun);
+                    roster = self.roster();
+                    has_helped = false;
                 }
                 None => roster = self.changed.wait(roster).unwrap_or_else(PoisonError::into_inner),
             }
+        }
+    }
+
+    /// Stays awake until another batch than the first `begun` begins, [`LINGER`] at most.
+    fn linger(&self, number: usize, begun: usize) {
+        let (start, mut spins) = (Instant::now(), 0);
+        while self.begun.load(Ordering::Relaxed) == begun && self.wants(number) && start.elapsed() < LINGER {
+            wait(&mut spins);
         }
     }
 }

@@ -61,11 +61,11 @@ unsafe fn gather_quarters<T>(from: *const T, step: usize) -> [__m512; 4] {
     unsafe {
         let mut vectors = [_mm512_setzero_ps(); 4];
         for (row, vector) in vectors.iter_mut().enumerate() {
-            let quarter = |lane: usize| _mm_loadu_ps(from.add((row + 4 * lane) * step).cast());
-            *vector = _mm512_broadcast_f32x4(quarter(0));
-            *vector = _mm512_mask_broadcast_f32x4(*vector, 0x00f0, quarter(1));
-            *vector = _mm512_mask_broadcast_f32x4(*vector, 0x0f00, quarter(2));
-            *vector = _mm512_mask_broadcast_f32x4(*vector, 0xf000, quarter(3));
+            let from = from.add(row * step);
+            *vector = _mm512_broadcast_f32x4(_mm_loadu_ps(from.cast()));
+            *vector = _mm512_mask_broadcast_f32x4(*vector, 0x00f0, _mm_loadu_ps(from.add(4 * step).cast()));
+            *vector = _mm512_mask_broadcast_f32x4(*vector, 0x0f00, _mm_loadu_ps(from.add(8 * step).cast()));
+            *vector = _mm512_mask_broadcast_f32x4(*vector, 0xf000, _mm_loadu_ps(from.add(12 * step).cast()));
         }
         vectors
     }
@@ -79,16 +79,16 @@ unsafe fn gather_quarters<T>(from: *const T, step: usize) -> [__m512; 4] {
 unsafe fn transpose_quarters([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
     // SAFETY: the caller vouches for the instructions.
     unsafe {
-        let pairs =
-            [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b), _mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)];
-        let [low_ab, high_ab, low_cd, high_cd] = pairs.map(|pair| unsafe { _mm512_castps_pd(pair) });
-        let columns = [
-            _mm512_unpacklo_pd(low_ab, low_cd),
-            _mm512_unpackhi_pd(low_ab, low_cd),
-            _mm512_unpacklo_pd(high_ab, high_cd),
-            _mm512_unpackhi_pd(high_ab, high_cd),
-        ];
-        columns.map(|column| unsafe { _mm512_castpd_ps(column) })
+        let low_ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+        let high_ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+        let low_cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+        let high_cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+        [
+            _mm512_castpd_ps(_mm512_unpacklo_pd(low_ab, low_cd)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(low_ab, low_cd)),
+            _mm512_castpd_ps(_mm512_unpacklo_pd(high_ab, high_cd)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(high_ab, high_cd)),
+        ]
     }
 }
 
