@@ -283,7 +283,8 @@ fn look_up(batch: &Batch<'_>, index: &Index, paper: Paper) -> Result<Known> {
                     known.renamed.clear();
                 }
                 Verdict::Renamed => known.renamed.push(row),
-                Verdict::Different => {}
+                // Two lists may count alike: the name stays with the paper that had it first.
+                Verdict::Different => dedupe::separate(&mut known.paper, &stored),
             }
         }
     }

@@ -106,6 +106,24 @@ fn what_is_no_collection_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn two_lists_that_count_alike_lose_no_paper() {
+    let desk = Desk::new();
+    let other =
+        serde_json::json!({"id": "1", "title": "Codes of the plane", "abstract": "Distances of codes are bounded."});
+    desk.write("one.jsonl", line("1", "rivers"));
+    desk.write("other.jsonl", format!("{other}\n"));
+    for _ in 0..2 {
+        for file in ["one.jsonl", "other.jsonl"] {
+            desk.done(&["embed", file]);
+        }
+        assert_eq!(desk.done(&["info", "--json"]).json()["papers"], 2);
+    }
+    let found = desk.done(&["search", "codes", "--by", "words", "--json"]).json();
+    assert!(found["results"][0]["id"].as_str().is_some_and(|id| id.starts_with("TEXT:")), "{found}");
+    assert_eq!(desk.done(&["search", "rivers", "--by", "words", "--json"]).json()["results"][0]["id"], "1");
+}
+
+#[test]
 fn another_programs_database_is_refused() {
     let desk = Desk::new();
     let other = rusqlite::Connection::open(desk.path("other.db")).expect("a database");
