@@ -13,7 +13,7 @@ use crate::error::{Error, Problem};
 const APPLICATION_ID: i64 = 0x7468_656d;
 
 /// Step `n` brings version `n` to `n + 1`; an empty file is version 0.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -122,6 +122,36 @@ CREATE TRIGGER paper_renamed AFTER UPDATE OF id ON paper WHEN old.id IS NOT new.
 END;
 ";
 
+/// The lexical index is no longer filled while papers are written. It holds, for every paper up to `indexed_row`, its
+/// text; for the rows in `lexical_change`, whether a paper stands there or not, the text that is noted there. Rows are
+/// given away in ascending order and `indexed_row` is never above the last: no paper can come to stand below it.
+const V2: &str = "
+CREATE TABLE lexical_change (
+    row      INTEGER PRIMARY KEY,
+    title    TEXT NOT NULL,
+    abstract TEXT NOT NULL
+);
+INSERT INTO meta SELECT 'indexed_row', coalesce(max(row), 0) FROM paper;
+
+DROP TRIGGER paper_added;
+DROP TRIGGER paper_removed;
+DROP TRIGGER paper_text_changed;
+CREATE TRIGGER paper_removed AFTER DELETE ON paper BEGIN
+    INSERT OR IGNORE INTO lexical_change SELECT old.row, old.title, old.abstract
+    WHERE old.row <= (SELECT value FROM meta WHERE key = 'indexed_row');
+    UPDATE meta SET value = min(value, coalesce((SELECT max(row) FROM paper), 0)) WHERE key = 'indexed_row';
+    UPDATE meta SET value = value + 1 WHERE key = 'generation';
+END;
+-- A vector of a text that is no longer the paper's is no vector of the paper.
+CREATE TRIGGER paper_text_changed AFTER UPDATE OF title, abstract ON paper
+WHEN old.title IS NOT new.title OR old.abstract IS NOT new.abstract BEGIN
+    INSERT OR IGNORE INTO lexical_change SELECT old.row, old.title, old.abstract
+    WHERE old.row <= (SELECT value FROM meta WHERE key = 'indexed_row');
+    DELETE FROM vector WHERE paper = new.row;
+    UPDATE meta SET value = value + 1 WHERE key = 'generation';
+END;
+";
+
 /// Why a file cannot be used as a collection as it is.
 #[derive(Debug)]
 pub(super) enum SchemaProblem {
@@ -216,4 +246,48 @@ pub(super) fn set_meta_number(connection: &Connection, key: &str, value: i64) ->
 pub(super) fn bump_generation(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'", [])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::store::Collection;
+
+    /// A collection as the first version of the tables had it: three papers, indexed by its triggers.
+    fn of_the_first_version(path: &Path) {
+        let connection = Connection::open(path).expect("a database");
+        connection.execute_batch(V1).expect("the tables");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("a pragma");
+        connection.pragma_update(None, "user_version", 1).expect("a pragma");
+        let papers = "INSERT INTO paper (id, title, abstract, keys) VALUES
+                      ('a', 'Tides', 'sand', x''), ('b', 'Ice', 'sand and snow', x''), ('c', 'Wind', 'snow', x'');
+                      INSERT INTO alias SELECT id, row FROM paper;";
+        connection.execute_batch(papers).expect("papers");
+    }
+
+    fn found(collection: &Collection, query: &str) -> Vec<i64> {
+        let mut rows: Vec<i64> =
+            collection.search_text(query, 10, &Silent).expect("an answer").into_iter().map(|(row, _)| row).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    #[test]
+    fn a_collection_of_the_first_version_goes_on_working() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("papers.db");
+        of_the_first_version(&path);
+        let reading = Collection::open_read_only(&path).expect("brought up to date");
+        assert_eq!((found(&reading, "sand"), found(&reading, "snow")), (vec![1, 2], vec![2, 3]));
+        let mut collection = Collection::open(&path).expect("a collection");
+        assert_eq!(collection.index_text(&Silent).expect("a collection"), 0, "its index is whole and is kept");
+        collection.remove_papers(&[3]).expect("a collection");
+        let change = "UPDATE paper SET abstract = 'gravel' WHERE row = 2;
+                      INSERT INTO paper (id, title, abstract, keys) VALUES ('d', 'Rain', 'snow', x'');";
+        collection.connection.execute_batch(change).expect("papers");
+        assert_eq!((found(&collection, "sand"), found(&collection, "snow")), (vec![1], vec![3]));
+        assert_eq!((found(&reading, "gravel"), found(&reading, "wind")), (vec![2], vec![]));
+        assert!(collection.problems().expect("a check").is_empty());
+    }
 }
