@@ -132,6 +132,8 @@ CREATE TABLE lexical_change (
     abstract TEXT NOT NULL
 );
 INSERT INTO meta SELECT 'indexed_row', coalesce(max(row), 0) FROM paper;
+-- Words that are gathered in memory, in bytes, before they are written: the default of 1 MB makes more to merge.
+INSERT INTO paper_text (paper_text, rank) VALUES ('hashsize', 16777216);
 
 DROP TRIGGER paper_added;
 DROP TRIGGER paper_removed;
