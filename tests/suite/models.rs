@@ -240,7 +240,7 @@ fn a_collection_does_not_carry_the_trust_in_a_pickle() {
         assert_eq!(refused.code, 4, "{refused:?}");
         assert!(refused.err.contains("hint:") && refused.err.contains("--allow-pickle"), "{refused:?}");
         desk.done(&[question, &["--allow-pickle"]].concat());
-        let allowed = desk.run_with(question, &[("THEMATIC_ALLOW_PICKLE", "1")]);
+        let allowed = desk.run_with(question, &[("THEMATIC_ALLOW_PICKLE", "true")]);
         assert_eq!(allowed.code, 0, "{allowed:?}");
     }
 }
