@@ -75,7 +75,10 @@ impl Collection {
         let collection = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, false, BUSY_TIMEOUT)?;
         match schema::check_current(&collection.connection) {
             Ok(()) => Ok(collection),
-            Err(problem) if problem.needs_migration() => Self::open(path),
+            // What cannot be written is read as it is, if it can be.
+            Err(problem) if problem.needs_migration() => Self::open(path).or_else(|error| {
+                schema::check_readable(&collection.connection).map(|()| collection).map_err(|_| error)
+            }),
             Err(problem) if problem.cannot_share_memory() => Self::open_immutable(path),
             Err(problem) => Err(problem.into_error(path)),
         }
@@ -142,7 +145,7 @@ impl Collection {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let mut collection = Self::connect(Path::new(&uri), flags, false, BUSY_TIMEOUT)?;
         path.clone_into(&mut collection.path);
-        schema::check_current(&collection.connection).map_err(|problem| problem.into_error(path))?;
+        schema::check_readable(&collection.connection).map_err(|problem| problem.into_error(path))?;
         Ok(collection)
     }
 

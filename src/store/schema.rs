@@ -15,6 +15,11 @@ const APPLICATION_ID: i64 = 0x7468_656d;
 /// Step `n` brings version `n` to `n + 1`; an empty file is version 0.
 const MIGRATIONS: &[&str] = &[V1, V2];
 
+/// What reading needs, every version since has.
+const OLDEST_READABLE: usize = 1;
+/// From this version on the lexical index is filled after papers are written.
+const INDEXES_LATER: i64 = 2;
+
 const V1: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES ('generation', 1), ('identity', abs(random() / 2));
@@ -221,6 +226,17 @@ pub(super) fn check_current(connection: &Connection) -> Result<(), SchemaProblem
     if version(connection)? < MIGRATIONS.len() { Err(SchemaProblem::Older) } else { Ok(()) }
 }
 
+/// Checks that a file that cannot be written answers as it is.
+pub(super) fn check_readable(connection: &Connection) -> Result<(), SchemaProblem> {
+    if version(connection)? < OLDEST_READABLE { Err(SchemaProblem::Older) } else { Ok(()) }
+}
+
+/// Whether the lexical index is filled by every write, and so is never stale.
+pub(super) fn indexes_at_once(connection: &Connection) -> rusqlite::Result<bool> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version < INDEXES_LATER)
+}
+
 /// The version of the tables; 0 for an empty file.
 fn version(connection: &Connection) -> Result<usize, SchemaProblem> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
@@ -273,6 +289,17 @@ mod tests {
             collection.search_text(query, 10, &Silent).expect("an answer").into_iter().map(|(row, _)| row).collect();
         rows.sort_unstable();
         rows
+    }
+
+    #[test]
+    fn a_collection_of_the_first_version_answers_where_it_cannot_be_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("papers.db");
+        of_the_first_version(&path);
+        let reading = Collection::open_immutable(&path).expect("a collection");
+        let current = reading.read(super::super::lexical::is_current).expect("an answer");
+        assert!(current, "its index is whole");
+        assert_eq!((found(&reading, "sand"), found(&reading, "snow")), (vec![1, 2], vec![2, 3]));
     }
 
     #[test]
