@@ -1,9 +1,11 @@
 //! A collection: papers, vectors and themes in one SQLite file.
 //!
-//! SQLite is the only truth; the scan file beside it is derived and rebuilt when its generation is stale. Every
-//! write is one transaction, so a kill at any instant loses at most the batch in flight. Knows no model, no file
-//! format and no terminal. Rows are handed out ordered by paper id, whatever the order of insertion.
+//! SQLite is the only truth; the scan file beside it is derived and rebuilt when its generation is stale, and the lexical
+//! index within it is brought up to date after papers were written, or when a search finds that it is not. Every write
+//! is one transaction, so a kill at any instant loses at most the batch in flight. Knows no model, no file format and no
+//! terminal. Rows are handed out ordered by paper id, whatever the order of insertion.
 
+mod lexical;
 mod papers;
 mod scan;
 mod schema;
@@ -28,6 +30,8 @@ pub type RowId = i64;
 
 /// How long a command waits for another one that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it waits where it can do without.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An open collection.
 #[derive(Debug)]
@@ -45,9 +49,7 @@ impl Collection {
     pub fn create_or_open(path: &Path) -> Result<Self> {
         check_parent(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut collection = Self::connect(path, flags, true)?;
-        collection.guard(schema::prepare)?;
-        Ok(collection)
+        Self::connect(path, flags, true, BUSY_TIMEOUT)?.prepared()
     }
 
     /// Opens an existing collection to read and write.
@@ -59,16 +61,24 @@ impl Collection {
         Self::create_or_open(path)
     }
 
+    /// Opens an existing collection to write what is derived, and waits only shortly for others that write.
+    fn open_for_upkeep(path: &Path) -> Result<Self> {
+        Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, true, SHORT_TIMEOUT)?.prepared()
+    }
+
     /// Opens an existing collection to read. A disk that cannot be written is no obstacle.
     ///
     /// # Errors
     /// [`Error::Collection`] where the file is missing, is not a collection or comes from another version.
     pub fn open_read_only(path: &Path) -> Result<Self> {
         check_exists(path)?;
-        let collection = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, false)?;
+        let collection = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, false, BUSY_TIMEOUT)?;
         match schema::check_current(&collection.connection) {
             Ok(()) => Ok(collection),
-            Err(problem) if problem.needs_migration() => Self::open(path),
+            // What cannot be written is read as it is, if it can be.
+            Err(problem) if problem.needs_migration() => Self::open(path).or_else(|error| {
+                schema::check_readable(&collection.connection).map(|()| collection).map_err(|_| error)
+            }),
             Err(problem) if problem.cannot_share_memory() => Self::open_immutable(path),
             Err(problem) => Err(problem.into_error(path)),
         }
@@ -122,9 +132,9 @@ impl Collection {
         Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
-    fn connect(path: &Path, flags: OpenFlags, writable: bool) -> Result<Self> {
+    fn connect(path: &Path, flags: OpenFlags, writable: bool, patience: Duration) -> Result<Self> {
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .and_then(|connection| connection.busy_timeout(BUSY_TIMEOUT).map(|()| connection))
+            .and_then(|connection| connection.busy_timeout(patience).map(|()| connection))
             .map_err(|error| sql_error(path, error))?;
         Ok(Self { connection, path: path.to_owned(), writable })
     }
@@ -133,14 +143,18 @@ impl Collection {
     fn open_immutable(path: &Path) -> Result<Self> {
         let uri = format!("file:{}?immutable=1", path.display().to_string().replace('?', "%3f").replace('#', "%23"));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let mut collection = Self::connect(Path::new(&uri), flags, false)?;
+        let mut collection = Self::connect(Path::new(&uri), flags, false, BUSY_TIMEOUT)?;
         path.clone_into(&mut collection.path);
-        schema::check_current(&collection.connection).map_err(|problem| problem.into_error(path))?;
+        schema::check_readable(&collection.connection).map_err(|problem| problem.into_error(path))?;
         Ok(collection)
     }
 
-    fn guard<T>(&mut self, action: impl FnOnce(&mut Connection) -> Result<T, schema::SchemaProblem>) -> Result<T> {
-        action(&mut self.connection).map_err(|problem| problem.into_error(&self.path))
+    /// With its tables made, or brought up to date.
+    fn prepared(mut self) -> Result<Self> {
+        match schema::prepare(&mut self.connection) {
+            Ok(()) => Ok(self),
+            Err(problem) => Err(problem.into_error(&self.path)),
+        }
     }
 
     fn read<T>(&self, action: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {

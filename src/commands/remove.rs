@@ -9,7 +9,7 @@ use crate::terminal::{Talk, counted};
 
 pub(super) fn run(arguments: &Remove, talk: &Talk) -> Result<Outcome> {
     let mut collection = Collection::open(&arguments.collection.path)?;
-    let removed = engine::remove_papers(&mut collection, &arguments.ids)?;
+    let removed = engine::remove_papers(&mut collection, &arguments.ids, talk)?;
     for id in &removed {
         talk.say(&format!("removed {id}"));
     }

@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Search, talk: &Talk) -> Result<Outcome> {
     let query = arguments.words.join(" ");
     let mut encoder = QueryEncoder::new(settings::query_model(&arguments.encode), talk);
     let filter = settings::filter(&arguments.filter);
-    let found = engine::search(&collection, &query, mode, &filter, arguments.limit, &mut encoder)?;
+    let found = engine::search(&collection, &query, mode, &filter, arguments.limit, &mut encoder, talk)?;
     if arguments.json {
         print_json(&serde_json::json!({ "results": found }))?;
     } else if found.is_empty() {

@@ -90,7 +90,7 @@ pub(super) fn with_papers<T>(
     outcome.map(|value| (value, report))
 }
 
-/// Adds papers to a collection.
+/// Adds papers to a collection. The lexical index is left behind: [`super::embed_collection`] brings it up to date.
 ///
 /// # Errors
 /// As [`read_papers`], [`Error::Collection`] where the collection cannot be written, [`Error::Input`] where the
@@ -283,7 +283,8 @@ fn look_up(batch: &Batch<'_>, index: &Index, paper: Paper) -> Result<Known> {
                     known.renamed.clear();
                 }
                 Verdict::Renamed => known.renamed.push(row),
-                Verdict::Different => {}
+                // Two lists may count alike: the name stays with the paper that had it first.
+                Verdict::Different => dedupe::separate(&mut known.paper, &stored),
             }
         }
     }
@@ -306,15 +307,17 @@ fn link_to(batch: &Batch<'_>, paper: &mut Paper, renamed: &[RowId]) -> Result<us
     Ok(new_links)
 }
 
-/// The papers that go by `names`, each once.
+/// Removes the papers that go by `names`, each once, and their words from the lexical index.
 ///
 /// # Errors
-/// [`Error::UnknownPaper`] for the first name that the collection does not hold.
-pub fn remove_papers(collection: &mut Collection, names: &[String]) -> Result<Vec<PaperId>> {
+/// [`Error::UnknownPaper`] for the first name that the collection does not hold, [`Error::Collection`] where it cannot
+/// be written, [`Error::Interrupted`] when the papers are gone and their words not yet.
+pub fn remove_papers(collection: &mut Collection, names: &[String], progress: &dyn Progress) -> Result<Vec<PaperId>> {
     let rows: BTreeSet<RowId> = names.iter().map(|name| collection.find(name)).collect::<Result<_>>()?;
     let rows: Vec<RowId> = rows.into_iter().collect();
     let ids = collection.papers(&rows)?.into_iter().map(|stored| stored.paper.id).collect();
     collection.remove_papers(&rows)?;
+    collection.index_text(progress)?;
     Ok(ids)
 }
 

@@ -12,7 +12,7 @@ use crate::ingest::{self, Input};
 use crate::output::VectorWriter;
 use crate::paper::{PaperId, text_hash};
 use crate::progress::{Phase, Progress, Unphased};
-use crate::store::{Collection, RowId};
+use crate::store::{Collection, ModelKey, RowId};
 
 /// Papers that are read from the collection at once.
 const WINDOW_PAPERS: usize = 2048;
@@ -60,8 +60,8 @@ impl EmbedReport {
     }
 }
 
-/// Gives every paper of a collection that has no vector of this model one, and makes the model the current one.
-/// What was stored when the work is cut off is kept, and the next call goes on from there.
+/// Gives every paper of a collection that has no vector of this model one, and makes the model the current one; then
+/// brings the lexical index up to date, which waited so that nothing would wait for it. What was stored when the work is cut off is kept, and the next call goes on from there.
 ///
 /// # Errors
 /// [`Error::Collection`] where it cannot be written, [`Error::Interrupted`], and those of the encoder.
@@ -73,19 +73,28 @@ pub fn embed_collection(
     let model = collection.use_model(&encoder.record())?;
     let rows = collection.rows_without_vector(model)?;
     let mut report = EmbedReport::new(encoder);
-    if rows.is_empty() {
-        report.papers = collection.count()?;
-        return Ok(report);
+    if !rows.is_empty() {
+        report.count(embed_rows(collection, model, &rows, encoder, progress)?);
     }
+    collection.index_text(progress)?;
+    report.papers = collection.count()?;
+    Ok(report)
+}
+
+fn embed_rows(
+    collection: &mut Collection,
+    model: ModelKey,
+    rows: &[RowId],
+    encoder: &PaperEncoder,
+    progress: &dyn Progress,
+) -> Result<Summary> {
     let source = Collection::open_read_only(collection.path())?;
-    let texts = texts_of(&source, &rows, encoder);
+    let texts = texts_of(&source, rows, encoder);
     progress.begin(Phase { doing: "embedding", units: "papers", total: Some(rows.len() as u64) });
     let store = |batch: Finished<(RowId, String)>| collection.put_vectors(model, &batch.keys, &batch.vectors);
     let streamed = encoder.encoder.encode_stream(texts, Kind::Document, Order::AsFinished, store, progress);
     progress.end();
-    report.count(streamed?);
-    report.papers = collection.count()?;
-    Ok(report)
+    streamed
 }
 
 /// Reads papers and writes their vectors to a file, one row a record in the order of the inputs; nothing is merged

@@ -8,6 +8,7 @@ use super::model::QueryEncoder;
 use super::recommend::filter_mask;
 use super::scan::CollectionRows;
 use crate::error::Result;
+use crate::progress::Progress;
 use crate::search::{Allowed, Preference, Strategy, best, fuse};
 use crate::store::{Collection, Filter, RowId};
 use crate::vectors::Vectors;
@@ -57,13 +58,14 @@ pub fn search(
     filter: &Filter,
     limit: usize,
     encoder: &mut QueryEncoder<'_>,
+    progress: &dyn Progress,
 ) -> Result<Vec<Found>> {
     let depth = if mode == Mode::Both { FUSED_DEPTH.max(limit) } else { limit };
     let ranked = match mode {
-        Mode::Words => by_words(collection, query, filter, depth)?,
+        Mode::Words => by_words(collection, query, filter, depth, progress)?,
         Mode::Meaning => by_meaning(collection, query, filter, depth, encoder)?,
         Mode::Both => {
-            let words = by_words(collection, query, filter, depth)?;
+            let words = by_words(collection, query, filter, depth, progress)?;
             let meaning = by_meaning(collection, query, filter, depth, encoder)?;
             let lists = [words, meaning].map(|list| list.into_iter().map(|(row, _)| row).collect());
             fuse(&lists, limit)
@@ -72,13 +74,19 @@ pub fn search(
     describe(collection, &ranked)
 }
 
-fn by_words(collection: &Collection, query: &str, filter: &Filter, limit: usize) -> Result<Vec<(RowId, f32)>> {
+fn by_words(
+    collection: &Collection,
+    query: &str,
+    filter: &Filter,
+    limit: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<(RowId, f32)>> {
     if filter.is_empty() {
-        let found = collection.search_text(query, limit)?;
+        let found = collection.search_text(query, limit, progress)?;
         return Ok(found.into_iter().map(|(row, score)| (row, score as f32)).collect());
     }
     let allowed: BTreeSet<RowId> = collection.rows_matching(filter)?.into_iter().collect();
-    let found = collection.search_text(query, collection.count()?)?;
+    let found = collection.search_text(query, collection.count()?, progress)?;
     let passing = found.into_iter().filter(|(row, _)| allowed.contains(row)).take(limit);
     Ok(passing.map(|(row, score)| (row, score as f32)).collect())
 }

@@ -13,7 +13,12 @@ use crate::error::{Error, Problem};
 const APPLICATION_ID: i64 = 0x7468_656d;
 
 /// Step `n` brings version `n` to `n + 1`; an empty file is version 0.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
+
+/// What reading needs, every version since has.
+const OLDEST_READABLE: usize = 1;
+/// From this version on the lexical index is filled after papers are written.
+const INDEXES_LATER: i64 = 2;
 
 const V1: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -122,6 +127,38 @@ CREATE TRIGGER paper_renamed AFTER UPDATE OF id ON paper WHEN old.id IS NOT new.
 END;
 ";
 
+/// The lexical index is no longer filled while papers are written. It holds, for every paper up to `indexed_row`, its
+/// text; for the rows in `lexical_change`, whether a paper stands there or not, the text that is noted there. Rows are
+/// given away in ascending order and `indexed_row` is never above the last: no paper can come to stand below it.
+const V2: &str = "
+CREATE TABLE lexical_change (
+    row      INTEGER PRIMARY KEY,
+    title    TEXT NOT NULL,
+    abstract TEXT NOT NULL
+);
+INSERT INTO meta SELECT 'indexed_row', coalesce(max(row), 0) FROM paper;
+-- Words that are gathered in memory, in bytes, before they are written: the default of 1 MB makes more to merge.
+INSERT INTO paper_text (paper_text, rank) VALUES ('hashsize', 16777216);
+
+DROP TRIGGER paper_added;
+DROP TRIGGER paper_removed;
+DROP TRIGGER paper_text_changed;
+CREATE TRIGGER paper_removed AFTER DELETE ON paper BEGIN
+    INSERT OR IGNORE INTO lexical_change SELECT old.row, old.title, old.abstract
+    WHERE old.row <= (SELECT value FROM meta WHERE key = 'indexed_row');
+    UPDATE meta SET value = min(value, coalesce((SELECT max(row) FROM paper), 0)) WHERE key = 'indexed_row';
+    UPDATE meta SET value = value + 1 WHERE key = 'generation';
+END;
+-- A vector of a text that is no longer the paper's is no vector of the paper.
+CREATE TRIGGER paper_text_changed AFTER UPDATE OF title, abstract ON paper
+WHEN old.title IS NOT new.title OR old.abstract IS NOT new.abstract BEGIN
+    INSERT OR IGNORE INTO lexical_change SELECT old.row, old.title, old.abstract
+    WHERE old.row <= (SELECT value FROM meta WHERE key = 'indexed_row');
+    DELETE FROM vector WHERE paper = new.row;
+    UPDATE meta SET value = value + 1 WHERE key = 'generation';
+END;
+";
+
 /// Why a file cannot be used as a collection as it is.
 #[derive(Debug)]
 pub(super) enum SchemaProblem {
@@ -189,6 +226,17 @@ pub(super) fn check_current(connection: &Connection) -> Result<(), SchemaProblem
     if version(connection)? < MIGRATIONS.len() { Err(SchemaProblem::Older) } else { Ok(()) }
 }
 
+/// Checks that a file that cannot be written answers as it is.
+pub(super) fn check_readable(connection: &Connection) -> Result<(), SchemaProblem> {
+    if version(connection)? < OLDEST_READABLE { Err(SchemaProblem::Older) } else { Ok(()) }
+}
+
+/// Whether the lexical index is filled by every write, and so is never stale.
+pub(super) fn indexes_at_once(connection: &Connection) -> rusqlite::Result<bool> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version < INDEXES_LATER)
+}
+
 /// The version of the tables; 0 for an empty file.
 fn version(connection: &Connection) -> Result<usize, SchemaProblem> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
@@ -216,4 +264,59 @@ pub(super) fn set_meta_number(connection: &Connection, key: &str, value: i64) ->
 pub(super) fn bump_generation(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'", [])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::store::Collection;
+
+    /// A collection as the first version of the tables had it: three papers, indexed by its triggers.
+    fn of_the_first_version(path: &Path) {
+        let connection = Connection::open(path).expect("a database");
+        connection.execute_batch(V1).expect("the tables");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("a pragma");
+        connection.pragma_update(None, "user_version", 1).expect("a pragma");
+        let papers = "INSERT INTO paper (id, title, abstract, keys) VALUES
+                      ('a', 'Tides', 'sand', x''), ('b', 'Ice', 'sand and snow', x''), ('c', 'Wind', 'snow', x'');
+                      INSERT INTO alias SELECT id, row FROM paper;";
+        connection.execute_batch(papers).expect("papers");
+    }
+
+    fn found(collection: &Collection, query: &str) -> Vec<i64> {
+        let mut rows: Vec<i64> =
+            collection.search_text(query, 10, &Silent).expect("an answer").into_iter().map(|(row, _)| row).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    #[test]
+    fn a_collection_of_the_first_version_answers_where_it_cannot_be_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("papers.db");
+        of_the_first_version(&path);
+        let reading = Collection::open_immutable(&path).expect("a collection");
+        let current = reading.read(super::super::lexical::is_current).expect("an answer");
+        assert!(current, "its index is whole");
+        assert_eq!((found(&reading, "sand"), found(&reading, "snow")), (vec![1, 2], vec![2, 3]));
+    }
+
+    #[test]
+    fn a_collection_of_the_first_version_goes_on_working() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("papers.db");
+        of_the_first_version(&path);
+        let reading = Collection::open_read_only(&path).expect("brought up to date");
+        assert_eq!((found(&reading, "sand"), found(&reading, "snow")), (vec![1, 2], vec![2, 3]));
+        let mut collection = Collection::open(&path).expect("a collection");
+        assert_eq!(collection.index_text(&Silent).expect("a collection"), 0, "its index is whole and is kept");
+        collection.remove_papers(&[3]).expect("a collection");
+        let change = "UPDATE paper SET abstract = 'gravel' WHERE row = 2;
+                      INSERT INTO paper (id, title, abstract, keys) VALUES ('d', 'Rain', 'snow', x'');";
+        collection.connection.execute_batch(change).expect("papers");
+        assert_eq!((found(&collection, "sand"), found(&collection, "snow")), (vec![1], vec![3]));
+        assert_eq!((found(&reading, "gravel"), found(&reading, "wind")), (vec![2], vec![]));
+        assert!(collection.problems().expect("a check").is_empty());
+    }
 }

@@ -3,6 +3,10 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use thematic::paper::{Draft, Identifier, Paper};
+use thematic::store::{Change, Collection};
 
 use crate::program::{Desk, Said, example_papers};
 
@@ -106,6 +110,24 @@ fn what_is_no_collection_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn two_lists_that_count_alike_lose_no_paper() {
+    let desk = Desk::new();
+    let other =
+        serde_json::json!({"id": "1", "title": "Codes of the plane", "abstract": "Distances of codes are bounded."});
+    desk.write("one.jsonl", line("1", "rivers"));
+    desk.write("other.jsonl", format!("{other}\n"));
+    for _ in 0..2 {
+        for file in ["one.jsonl", "other.jsonl"] {
+            desk.done(&["embed", file]);
+        }
+        assert_eq!(desk.done(&["info", "--json"]).json()["papers"], 2);
+    }
+    let found = desk.done(&["search", "codes", "--by", "words", "--json"]).json();
+    assert!(found["results"][0]["id"].as_str().is_some_and(|id| id.starts_with("TEXT:")), "{found}");
+    assert_eq!(desk.done(&["search", "rivers", "--by", "words", "--json"]).json()["results"][0]["id"], "1");
+}
+
+#[test]
 fn another_programs_database_is_refused() {
     let desk = Desk::new();
     let other = rusqlite::Connection::open(desk.path("other.db")).expect("a database");
@@ -125,11 +147,22 @@ fn a_collection_of_a_newer_version_is_refused() {
     failed(&desk.run(&["embed", "in.jsonl"]), 1, &["is of version 99"]);
 }
 
+/// Adds a paper as it stands when the program was killed before it could index its words.
+fn add_unindexed(path: &Path, name: &str, title: &str) {
+    let identifiers = vec![Identifier::source(name).expect("an id")];
+    let draft = Draft { identifiers, title: title.into(), ..Draft::default() };
+    let paper = Paper::from_draft(draft).expect("a paper with a title");
+    let change = Change { row: None, absorbs: &[], paper: &paper, keys: &[] };
+    let mut collection = Collection::open(path).expect("a collection");
+    collection.batch(|batch| batch.put(&change)).expect("a collection that can be written");
+}
+
 #[test]
 fn a_collection_that_cannot_be_written_still_answers() {
     let desk = Desk::new();
     desk.write("sub/in.jsonl", line("a", "waves") + &line("b", "tides"));
     desk.done(&["embed", "sub/in.jsonl", "-c", "sub/papers.db"]);
+    add_unindexed(&desk.path("sub/papers.db"), "c", "moraines");
     let writable = |yes: bool| {
         let mode = |file: u32, folder: u32| if yes { (0o644, 0o755) } else { (file, folder) };
         let (file, folder) = mode(0o444, 0o555);
@@ -139,6 +172,8 @@ fn a_collection_that_cannot_be_written_still_answers() {
     writable(false);
     let said = desk.run(&["recommend", "-c", "sub/papers.db", "--like", "a", "--json"]);
     assert_eq!(said.code, 0, "{said:?}");
+    let found = desk.done(&["search", "-c", "sub/papers.db", "moraines", "--by", "words", "--json"]);
+    assert_eq!(found.json()["results"].as_array().map(Vec::len), Some(1), "{found:?}");
     let blocked = fs::write(desk.path("sub/probe"), b"").is_err();
     if blocked {
         failed(&desk.run(&["embed", "sub/in.jsonl", "-c", "sub/papers.db"]), 1, &["papers.db", "hint:"]);

@@ -20,6 +20,7 @@ mod instruction_sets;
 mod kernel;
 mod label;
 mod layers;
+mod lexical;
 mod listing;
 mod models;
 mod program;

@@ -228,6 +228,24 @@ fn a_pickle_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_collection_does_not_carry_the_trust_in_a_pickle() {
+    let desk = Desk::new();
+    copy_folder(&fixture("tiny-bert"), &desk.path("model"));
+    fs::remove_file(desk.path("model/model.safetensors")).expect("removed");
+    fs::copy(fixture("pickle/pytorch_model.bin"), desk.path("model/pytorch_model.bin")).expect("a copy");
+    desk.write("in.jsonl", "{\"id\": \"a\", \"title\": \"Sea ice\", \"abstract\": \"It melts.\"}\n");
+    desk.done(&["embed", "in.jsonl", "--model", "model", "--allow-pickle"]);
+    for question in [&["recommend", "--text", "coral"][..], &["search", "coral", "--by", "meaning"]] {
+        let refused = desk.run(question);
+        assert_eq!(refused.code, 4, "{refused:?}");
+        assert!(refused.err.contains("hint:") && refused.err.contains("--allow-pickle"), "{refused:?}");
+        desk.done(&[question, &["--allow-pickle"]].concat());
+        let allowed = desk.run_with(question, &[("THEMATIC_ALLOW_PICKLE", "true")]);
+        assert_eq!(allowed.code, 0, "{allowed:?}");
+    }
+}
+
+#[test]
 fn shards_are_put_together() {
     use safetensors::SafeTensors;
     let folder = TempDir::new().expect("a folder");
