@@ -61,7 +61,8 @@ impl EmbedReport {
 }
 
 /// Gives every paper of a collection that has no vector of this model one, and makes the model the current one; then
-/// brings the lexical index up to date, which waited so that nothing would wait for it. What was stored when the work is cut off is kept, and the next call goes on from there.
+/// brings the lexical index up to date, which waited so that nothing would wait for it. What was stored when the work is
+/// cut off is kept, and the next call goes on from there.
 ///
 /// # Errors
 /// [`Error::Collection`] where it cannot be written, [`Error::Interrupted`], and those of the encoder.
