@@ -58,7 +58,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The device that was asked for, where the command computes vectors.
+    /// The device that was asked for, where the command computes or compares vectors.
     pub fn device(&self) -> Option<&Device> {
         match &self.command {
             Command::Explore(Explore { encode, .. }) | Command::Embed(Embed { encode, .. }) => {
@@ -67,6 +67,7 @@ impl Cli {
             Command::Recommend(Recommend { encode, .. }) | Command::Search(Search { encode, .. }) => {
                 Some(&encode.device)
             }
+            Command::Cluster(Cluster { device, .. }) => Some(device),
             _ => None,
         }
     }
@@ -179,6 +180,10 @@ pub struct Cluster {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the group documents its options")]
     pub themes: ThemeOptions,
+    /// Where k-means compares papers with themes: auto, cpu, cuda (the first GPU) or cuda:N. `auto` is the processor; a GPU
+    /// is used where it is asked for, by the `thematic-cuda` beside this program
+    #[arg(long, default_value_t = Device::Auto, env = "THEMATIC_DEVICE")]
+    pub device: Device,
     /// Write the theme of every paper to this file: .jsonl, .csv or .parquet
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli;
 use crate::cluster::{self, Algorithm};
-use crate::encode::{EngineChoice, Precision, PromptChoice};
+use crate::encode::{Device, EngineChoice, Precision, PromptChoice};
 use crate::engine::{AddReport, Grouping, ModelChoice};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input};
@@ -117,8 +117,31 @@ pub(super) fn keeping_model(choice: ModelChoice, collection: &Path) -> Result<Mo
     })
 }
 
+/// The GPU of a command that does nothing but group: whoever names one must get it, and no second one would be used.
+pub(super) fn gpu_to_group_on(device: &Device, typed: &cli::ThemeOptions) -> Result<Option<usize>> {
+    let refuse = |cause: String, hint: &'static str| {
+        Err(Error::Usage(Problem::new(format!("`--device {device}`"), cause).hint(hint)))
+    };
+    match device {
+        Device::Cuda(_) if typed.algorithm != cli::Algorithm::Kmeans => {
+            let cause = format!("`{}` is computed by the processor", algorithm(typed.algorithm).name());
+            refuse(cause, "use `--device cpu`, or `--algorithm kmeans`")
+        }
+        Device::Cuda(gpus) if gpus.len() > 1 => {
+            refuse("themes are made on one GPU".to_owned(), "name one of them, as in `--device cuda:0`")
+        }
+        _ => Ok(first_gpu(device, typed)),
+    }
+}
+
+/// The GPU that k-means computes on, where it is k-means and the device has one.
+pub(super) fn first_gpu(device: &Device, typed: &cli::ThemeOptions) -> Option<usize> {
+    let gpus = device.gpus().filter(|_| typed.algorithm == cli::Algorithm::Kmeans)?;
+    gpus.first().copied()
+}
+
 /// How papers become themes.
-pub(super) fn grouping(typed: &cli::ThemeOptions) -> Grouping {
+pub(super) fn grouping(typed: &cli::ThemeOptions, gpu: Option<usize>) -> Grouping {
     let settings = cluster::Settings {
         algorithm: algorithm(typed.algorithm),
         restarts: typed.restarts,
@@ -130,11 +153,11 @@ pub(super) fn grouping(typed: &cli::ThemeOptions) -> Grouping {
     };
     let finds_its_own = matches!(typed.algorithm, cli::Algorithm::Dbscan | cli::Algorithm::Optics);
     match typed.k {
-        cli::KChoice::Fixed(k) => Grouping { settings: cluster::Settings { k, ..settings }, sweep: None },
-        cli::KChoice::Auto if finds_its_own => Grouping { settings, sweep: None },
+        cli::KChoice::Fixed(k) => Grouping { settings: cluster::Settings { k, ..settings }, sweep: None, gpu },
+        cli::KChoice::Auto if finds_its_own => Grouping { settings, sweep: None, gpu },
         cli::KChoice::Auto => {
             let sweep = cluster::SweepSettings { seed: typed.seed, ..cluster::SweepSettings::default() };
-            Grouping { settings, sweep: Some(sweep) }
+            Grouping { settings, sweep: Some(sweep), gpu }
         }
     }
 }
