@@ -117,21 +117,25 @@ pub(super) fn keeping_model(choice: ModelChoice, collection: &Path) -> Result<Mo
     })
 }
 
-/// The GPU of a command that does nothing but group: whoever names one must get it, and no second one would be used.
-pub(super) fn gpu_to_group_on(device: &Device, typed: &cli::ThemeOptions) -> Result<Option<usize>> {
-    let refuse = |cause: String, hint: &'static str| {
-        Err(Error::Usage(Problem::new(format!("`--device {device}`"), cause).hint(hint)))
-    };
-    match device {
-        Device::Cuda(_) if typed.algorithm != cli::Algorithm::Kmeans => {
-            let cause = format!("`{}` is computed by the processor", algorithm(typed.algorithm).name());
-            refuse(cause, "use `--device cpu`, or `--algorithm kmeans`")
+/// The GPU of a command that compares vectors and makes none: it would leave a second one idle.
+pub(super) fn one_gpu(device: &Device) -> Result<Option<usize>> {
+    match device.gpus() {
+        Some([_, _, ..]) => {
+            let problem = Problem::new(format!("`--device {device}`"), "this command uses one GPU");
+            Err(Error::Usage(problem.hint("name one of them, as in `--device cuda:0`")))
         }
-        Device::Cuda(gpus) if gpus.len() > 1 => {
-            refuse("themes are made on one GPU".to_owned(), "name one of them, as in `--device cuda:0`")
-        }
-        _ => Ok(first_gpu(device, typed)),
+        gpus => Ok(gpus.and_then(<[usize]>::first).copied()),
     }
+}
+
+/// The GPU of a command that does nothing but group: whoever names one must get it.
+pub(super) fn gpu_to_group_on(device: &Device, typed: &cli::ThemeOptions) -> Result<Option<usize>> {
+    if matches!(device, Device::Cuda(_)) && typed.algorithm != cli::Algorithm::Kmeans {
+        let cause = format!("`{}` is computed by the processor", algorithm(typed.algorithm).name());
+        let problem = Problem::new(format!("`--device {device}`"), cause);
+        return Err(Error::Usage(problem.hint("use `--device cpu`, or `--algorithm kmeans`")));
+    }
+    one_gpu(device).map(|gpu| gpu.filter(|_| typed.algorithm == cli::Algorithm::Kmeans))
 }
 
 /// The GPU that k-means computes on, where it is k-means and the device has one.

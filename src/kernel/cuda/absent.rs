@@ -30,6 +30,11 @@ impl Selector {
     }
 
     /// As on a device.
+    pub fn stream<'a>(&'a self, _rows: &'a [f32], _dim: usize) -> DeviceRows<'a> {
+        match *self {}
+    }
+
+    /// As on a device.
     pub fn take_warning(&self) -> Option<String> {
         match *self {}
     }

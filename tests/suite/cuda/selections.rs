@@ -168,6 +168,20 @@ impl Desk {
             assert!((similarity(found) - similarity(expected)).abs() <= 1e-5, "{found} {expected}");
         }
     }
+
+    /// Looks for the neighbours of every paper on both.
+    fn check_neighbours(&self) {
+        let [found, expected] = ["cuda", "cpu"].map(|device| {
+            self.done(self.command(&["neighbours", "-n", "5", "--device", device, "-o", "near.jsonl"]));
+            self.lines("near.jsonl")
+        });
+        assert_eq!((found.len(), expected.len()), (200, 200));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(found["id"] == expected["id"] && found["rank"] == expected["rank"], "{found} {expected}");
+            let [one, other] = [found, expected].map(|pair| pair["similarity"].as_f64().expect("a number"));
+            assert!((one - other).abs() <= 1e-5, "{found} {expected}");
+        }
+    }
 }
 
 #[test]
@@ -192,6 +206,7 @@ fn themes_of_a_collection_are_those_of_the_processor() {
     explore.arg(fixture("tiny-bert"));
     assert_eq!(desk.done(explore).0["papers"], 40);
     desk.check_themes(&["-k", "3"]);
+    desk.check_neighbours();
 }
 
 #[test]
@@ -229,7 +244,7 @@ fn what_one_gpu_cannot_do_is_refused() {
     let two =
         desk.command(&["cluster", "vectors.npy", "--device", "cuda:0,cuda:1"]).env("EMULATED_DEVICES", "2").output();
     let said = String::from_utf8_lossy(&two.expect("it runs").stderr).into_owned();
-    assert!(!emulated() || said.contains("`--device cuda:0,cuda:1`: themes are made on one GPU"), "{said}");
+    assert!(!emulated() || said.contains("`--device cuda:0,cuda:1`: this command uses one GPU"), "{said}");
     let (code, said) = refused(&["--device", "cuda:77"]);
     assert!(code == Some(4) && said.contains("cuda:77: there is no such GPU"), "{said}");
     assert!(!Path::new(&desk.path("papers.db")).exists());

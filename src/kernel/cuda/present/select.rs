@@ -11,7 +11,7 @@ use std::thread;
 
 use super::Failure;
 use super::device::Device;
-use super::selection::{Block, Matrix, Passed, Passing, Work};
+use super::selection::{Block, Matrix, Passed, Passing, ROOM, Work};
 use crate::error::{Error, Result};
 use crate::kernel::{Nearest, TopK};
 
@@ -24,8 +24,8 @@ const MOST_NUMBERS: usize = 1 << 24;
 /// Blocks begin at multiples of so many rows, wherever they stand: products take numbers sixteen bytes at a time.
 const LEAST_ROWS: usize = 4;
 
-/// Rows that the first block of a scan has; each one after it has twice as many, so that the gates, which the blocks
-/// before have set, let about as many scores pass as there are places.
+/// Rows that the first block of a scan has, fewer where all their scores could not pass; each one after it has twice as
+/// many, so that the gates, which the blocks before have set, let about as many scores pass as there are places.
 const FIRST_ROWS: usize = 1 << 10;
 
 /// Of the memory that is free, what rows may take that stay there; blocks need the rest.
@@ -183,7 +183,9 @@ impl DeviceRows<'_> {
         if best.is_empty() {
             return Ok(());
         }
-        let blocks = growing_blocks(self.rows.len() / self.dim, self.selector.block_rows(self.dim.max(best.len())));
+        let most = self.selector.block_rows(self.dim.max(best.len()));
+        let first = (ROOM / best.len()).clamp(LEAST_ROWS, FIRST_ROWS) / LEAST_ROWS * LEAST_ROWS;
+        let blocks = growing_blocks(self.rows.len() / self.dim, first.min(most), most);
         let best = Mutex::new(best);
         self.share(queries, blocks, cancelled, |work, queries, block| {
             self.in_parts(work, block, |work, part| {
@@ -282,10 +284,10 @@ fn on_every(lanes: &mut [Work], work: impl Fn(&mut Work) -> Result<()> + Sync) -
     })
 }
 
-/// Blocks of rows that double until they have `most` of them.
-fn growing_blocks(n_rows: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let after = move |first: usize, len: usize| (first < n_rows).then(|| first..n_rows.min(first + len));
-    std::iter::successors(after(0, FIRST_ROWS.min(most)), move |last| after(last.end, (2 * last.len()).min(most)))
+/// Blocks that begin with `first` rows and double until they have `most` of them.
+fn growing_blocks(n_rows: usize, first: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let after = move |start: usize, len: usize| (start < n_rows).then(|| start..n_rows.min(start + len));
+    std::iter::successors(after(0, first), move |last| after(last.end, (2 * last.len()).min(most)))
 }
 
 /// Offers what passed of a block that begins with the row `first`.

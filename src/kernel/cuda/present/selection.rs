@@ -14,7 +14,7 @@ const THREADS: u32 = 128;
 const ROWS_OF_BLOCK: usize = 4;
 
 /// Scores that there is room for when they pass; of more than that, all scores are fetched.
-const ROOM: usize = 1 << 20;
+pub(super) const ROOM: usize = 1 << 20;
 
 /// Rows that stay on a device: centroids, queries, and what is compared with them where it fits.
 #[derive(Debug)]
