@@ -218,8 +218,10 @@ impl DeviceRows<'_> {
                 let done = if cancelled() { Err(Error::Interrupted) } else { Ok(()) };
                 let done = done.and_then(|()| task(work, &matrix, block).map_err(on_device));
                 if done.is_err() {
-                    // Nobody waits for what is left.
+                    // Nobody waits for what is left. What was begun uses the matrix, which goes next; that it fails too
+                    // is no news.
                     *lock(&queue) = None;
+                    let _ = work.lane.wait();
                     return done;
                 }
             }
