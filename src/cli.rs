@@ -58,7 +58,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The device that was asked for, where the command computes vectors.
+    /// The device that was asked for, where the command computes or compares vectors.
     pub fn device(&self) -> Option<&Device> {
         match &self.command {
             Command::Explore(Explore { encode, .. }) | Command::Embed(Embed { encode, .. }) => {
@@ -67,6 +67,7 @@ impl Cli {
             Command::Recommend(Recommend { encode, .. }) | Command::Search(Search { encode, .. }) => {
                 Some(&encode.device)
             }
+            Command::Cluster(Cluster { device, .. }) | Command::Neighbours(Neighbours { device, .. }) => Some(device),
             _ => None,
         }
     }
@@ -89,6 +90,8 @@ pub enum Command {
     Search(Search),
     /// Show the themes of a collection, or the papers of one theme
     Themes(Themes),
+    /// Write the nearest papers of every paper to a file
+    Neighbours(Neighbours),
     /// Remove papers from a collection
     Remove(Remove),
     /// Write papers, vectors or themes to a file
@@ -179,6 +182,10 @@ pub struct Cluster {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the group documents its options")]
     pub themes: ThemeOptions,
+    /// Where k-means compares papers with themes: auto, cpu, cuda (the first GPU) or cuda:N. `auto` is the processor; a GPU
+    /// is used where it is asked for, by the `thematic-cuda` beside this program
+    #[arg(long, default_value_t = Device::Auto, env = "THEMATIC_DEVICE")]
+    pub device: Device,
     /// Write the theme of every paper to this file: .jsonl, .csv or .parquet
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -288,6 +295,24 @@ pub struct Themes {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+/// `thematic neighbours`
+#[derive(Debug, Args)]
+pub struct Neighbours {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the group documents its options")]
+    pub collection: CollectionOptions,
+    /// How many neighbours of a paper
+    #[arg(short = 'n', long = "limit", default_value_t = 10, value_name = "N", env = "THEMATIC_LIMIT")]
+    pub limit: usize,
+    /// Where papers are compared: auto, cpu, cuda (the first GPU) or cuda:N. `auto` is the processor; a GPU is used where it
+    /// is asked for, by the `thematic-cuda` beside this program
+    #[arg(long, default_value_t = Device::Auto, env = "THEMATIC_DEVICE")]
+    pub device: Device,
+    /// The file, a line for each pair: .jsonl, .csv or .parquet; `-` prints JSON Lines
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
 }
 
 /// `thematic remove`

@@ -5,13 +5,15 @@
 //! chooses how many themes there are, [`assign`] places new rows by the rule of training, [`quality`] judges. The same
 //! estimator stands behind linfa's traits as [`KMeansParams`], and linfa's own are selected by [`Algorithm`].
 //!
-//! Same vectors, settings and instruction set give the same bytes at any number of threads. Themes are numbered by
+//! K-means compares rows with centroids on the processor, or on a GPU where [`Rows`] are on one; all else is the
+//! processor's. Same vectors, settings and instruction set give the same bytes at any number of threads. Themes are numbered by
 //! size, the largest first, so that numbers depend on the order of rows only where sizes are equal.
 
 mod algorithm;
 mod estimator;
 mod nearest;
 pub mod quality;
+mod rows;
 mod seeding;
 mod sweep;
 mod training;
@@ -22,6 +24,7 @@ use rand_chacha::ChaCha8Rng;
 pub use self::algorithm::{Algorithm, Density};
 pub use self::estimator::{KMeansParams, KMeansValidParams};
 use self::nearest::Centroids;
+pub use self::rows::Rows;
 pub use self::sweep::{Reason, Sweep, SweepPoint, SweepSettings, sweep};
 use self::training::Run;
 use crate::error::{Error, Problem, Result};
@@ -132,7 +135,7 @@ pub struct Assignment {
     pub margin: Vec<f32>,
 }
 
-/// Groups `vectors`.
+/// Groups `vectors` on the processor; [`Rows::fit`] groups them where they are.
 ///
 /// Where they have fewer directions than `settings.k`, there is one theme per direction and [`Fit::is_clamped`] says so.
 ///
@@ -140,22 +143,26 @@ pub struct Assignment {
 /// [`Error::Usage`] for settings out of range, [`Error::Input`] without a vector or with more than the method can take,
 /// [`Error::Failed`] where one of linfa's methods gives up, [`Error::Interrupted`] when cancelled.
 pub fn fit(vectors: &Vectors, settings: &Settings, progress: &dyn Progress) -> Result<Fit> {
+    fit_rows(&Rows::on_processor(vectors), settings, progress)
+}
+
+fn fit_rows(rows: &Rows<'_>, settings: &Settings, progress: &dyn Progress) -> Result<Fit> {
     let settings = check(settings)?;
-    check_some(vectors)?;
+    check_some(rows.vectors)?;
     let phase = Phase { doing: "clustering", units: "runs", total: Some(settings.restarts as u64) };
     match settings.algorithm {
         Algorithm::KMeans => {
             progress.begin(phase);
-            let fit = in_pool(|| k_means(vectors, settings, progress));
+            let fit = in_pool(|| k_means(rows, settings, progress));
             progress.end();
             fit
         }
-        _ => algorithm::fit(vectors, settings, progress),
+        _ => algorithm::fit(rows.vectors, settings, progress),
     }
 }
 
-/// Places each of `vectors` in the most similar of the themes `centroids`. For the rows of a k-means [`Fit`] and its
-/// centroids this gives its assignments, similarities and margins to the bit.
+/// Places each of `vectors` in the most similar of the themes `centroids`, on the processor. For the rows of a k-means
+/// [`Fit`] that was made there and its centroids this gives its assignments, similarities and margins to the bit.
 ///
 /// # Errors
 /// [`Error::Input`] without a theme, [`Error::Failed`] for different dimensions, [`Error::Interrupted`] when cancelled.
@@ -220,11 +227,11 @@ fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Runs k-means from all its starts and keeps the best end; of equal ones the earliest.
-fn k_means(vectors: &Vectors, settings: &Settings, progress: &dyn Progress) -> Result<Fit> {
+fn k_means(rows: &Rows<'_>, settings: &Settings, progress: &dyn Progress) -> Result<Fit> {
     let mut restarts = Vec::with_capacity(settings.restarts);
     let mut best: Option<Run> = None;
     for restart in 0..settings.restarts {
-        let run = start(vectors, settings, restart, progress)?;
+        let run = start(rows, settings, restart, progress)?;
         restarts.push(run.report());
         progress.advance(1);
         best = Some(match best {
@@ -233,15 +240,15 @@ fn k_means(vectors: &Vectors, settings: &Settings, progress: &dyn Progress) -> R
         });
     }
     let best = best.expect("at least one run, as checked");
-    finish(vectors, best, restarts, settings.k, progress)
+    finish(rows, best, restarts, settings.k, progress)
 }
 
 /// One run of k-means from a start of its own.
-fn start(vectors: &Vectors, settings: &Settings, restart: usize, progress: &dyn Progress) -> Result<Run> {
+fn start(rows: &Rows<'_>, settings: &Settings, restart: usize, progress: &dyn Progress) -> Result<Run> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     rng.set_stream(restart as u64);
-    let seeds = seeding::seeds(vectors, settings.k.min(vectors.len()), &mut rng, progress)?;
-    training::run(vectors, seeds, settings, progress)
+    let seeds = seeding::seeds(rows.vectors, settings.k.min(rows.vectors.len()), &mut rng, progress)?;
+    training::run(rows, seeds, settings, progress)
 }
 
 impl Run {
@@ -257,21 +264,15 @@ impl Run {
 }
 
 /// Numbers the themes by size, drops those without rows, and labels all rows in full.
-fn finish(
-    vectors: &Vectors,
-    run: Run,
-    restarts: Vec<Restart>,
-    requested: usize,
-    progress: &dyn Progress,
-) -> Result<Fit> {
+fn finish(rows: &Rows<'_>, run: Run, restarts: Vec<Restart>, requested: usize, progress: &dyn Progress) -> Result<Fit> {
     let Run { mut centroids, mut nearest, iterations, converged, .. } = run;
     let mut order = by_size(&nearest, centroids.len());
     // Rows that are equally near to two themes go to the lower number and so may move when numbers change. Where they
     // keep moving, that the labels are those of `assign` matters more than the last word in order.
     for _ in 0..4 {
-        let rows = order.iter().flat_map(|&old| centroids.row(old)).copied().collect();
-        centroids = Centroids::new(vectors.dim(), rows);
-        nearest::label(vectors.as_slice(), &centroids, &mut nearest, progress)?;
+        let renumbered = order.iter().flat_map(|&old| centroids.row(old)).copied().collect();
+        centroids = Centroids::new(rows.vectors.dim(), renumbered);
+        rows.label(&centroids, &mut nearest, progress)?;
         order = by_size(&nearest, centroids.len());
         if order.iter().copied().eq(0..centroids.len()) {
             break;
@@ -281,7 +282,7 @@ fn finish(
     Ok(Fit {
         sizes: training::sizes(assignments.iter().copied(), centroids.len()),
         objective: similarity.iter().map(|&score| f64::from(score)).sum::<f64>() / similarity.len() as f64,
-        centroids: Vectors::from_unit_rows(vectors.dim(), centroids.into_rows())?,
+        centroids: Vectors::from_unit_rows(rows.vectors.dim(), centroids.into_rows())?,
         assignments,
         similarity,
         margin,

@@ -10,6 +10,7 @@ mod export;
 mod handover;
 mod info;
 mod models;
+mod neighbours;
 mod read;
 mod recommend;
 mod remove;
@@ -70,6 +71,7 @@ pub fn run(cli: &Cli) -> Result<Outcome> {
         Command::Recommend(arguments) => recommend::run(arguments, &talk),
         Command::Search(arguments) => search::run(arguments, &talk),
         Command::Themes(arguments) => themes::run(arguments),
+        Command::Neighbours(arguments) => neighbours::run(arguments, &talk),
         Command::Remove(arguments) => remove::run(arguments, &talk),
         Command::Export(arguments) => export::run(arguments, &talk),
         Command::Info(arguments) => info::run(arguments),

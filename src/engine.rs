@@ -21,7 +21,7 @@ pub use add::{AddReport, OnSkip, add_papers, read_papers, remove_papers, require
 pub use cluster::{ClusterReport, Grouping, cluster_collection, cluster_file};
 pub use doctor::{Finding, Severity, diagnose};
 pub use embed::{EmbedReport, embed_collection, embed_to_file};
-pub use export::{export_papers, export_themes, export_vectors};
+pub use export::{export_neighbours, export_papers, export_themes, export_vectors};
 pub use find::{Found, Mode, search};
 pub use gpu::{check_gpus, find_cuda_program};
 pub use info::{CollectionInfo, ModelInfo, PaperInfo, describe_collection, describe_paper};

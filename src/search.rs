@@ -7,11 +7,13 @@
 mod diversity;
 mod exact;
 mod fusion;
+mod neighbours;
 mod preference;
 
 pub use diversity::diversify;
 pub use exact::{Allowed, best};
 pub use fusion::fuse;
+pub use neighbours::neighbours;
 pub use preference::{Preference, Strategy};
 
 use std::ops::Range;

@@ -1,5 +1,8 @@
 //! What the benches of kernels share.
 
+mod numbers;
+
+pub(crate) use numbers::numbers;
 use thematic::kernel::Isa;
 
 /// The sets to measure: all, or the one that `THEMATIC_ISA` names.
@@ -8,14 +11,4 @@ pub(crate) fn sets() -> Vec<Isa> {
         Ok(name) => vec![Isa::parse("THEMATIC_ISA", &name).expect("an available instruction set")],
         Err(_) => Isa::available(),
     }
-}
-
-/// Numbers between -1/2 and 1/2. Real ones matter: products of zeros draw less power and run faster.
-pub(crate) fn numbers(n: usize) -> Vec<f32> {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..n).map(|_| next()).collect()
 }

@@ -2,7 +2,8 @@
 `scripts/gpu-check` starts it.
 
 Every model is run on texts of 220 and of 512 tokens: from a file into a collection, from shards to shards, and the network
-alone, with its share of the rate that the largest product of matrices reaches in the same run. sentence-transformers gets
+alone, with its share of the rate that the largest product of matrices reaches in the same run. K-means assignment and a
+search of many queries are measured on the same machine's processor too, which they must agree with. sentence-transformers gets
 the same texts on the same device, in bf16 and in f16, each at the best of its batch sizes; its time starts when it is
 loaded, ours with the process.
 """
@@ -35,6 +36,9 @@ BATCHES = (64, 128, 256, 512)
 SHARDS = 16
 PARITY_TEXTS = 256
 
+# Rows of 384 numbers, the centroids that they are assigned to, and queries of a search among them.
+SELECTIONS, TRIAL_SELECTIONS = (1_000_000, 1_000, 4_096), (20_000, 100, 256)
+
 LEAST_COSINE, LEAST_TIMES, LEAST_SHARE, LEAST_RATE, CORES = 0.9995, 3.0, 0.4, 30_000, 16
 
 
@@ -44,7 +48,7 @@ def main():
         run = Run(arguments, Path(folder))
         run.peak = run.measure_peak()
         rows = [run.row(model, tokens) for model in arguments.models for tokens in arguments.lengths]
-        section, missed = report(run, rows)
+        section, missed = report(run, rows, run.measure_selections())
     print(section)
     docs = arguments.docs or (DOCS if arguments.device != "cpu" else None)
     if docs:
@@ -64,6 +68,7 @@ def parse(words=None):
     )
     parser.add_argument("--program", help=argparse.SUPPRESS)
     parser.add_argument("--bench", help=argparse.SUPPRESS)
+    parser.add_argument("--select", help=argparse.SUPPRESS)
     parser.add_argument("--device", default="cuda:0", help="cuda:N, or cpu for a trial that writes nothing [cuda:0]")
     parser.add_argument("--minilm", default=os.environ.get("THEMATIC_MINILM"), help="a folder of all-MiniLM-L6-v2 [THEMATIC_MINILM]")
     parser.add_argument("--count", type=int, default=100_000, help="texts of 220 tokens for MiniLM; others get fewer [100000]")
@@ -140,6 +145,14 @@ class Run:
         peer.end()
         say(f"peak of a bf16 product: {peak / 1e12:.3g} TFLOP/s")
         return peak
+
+    def measure_selections(self):
+        """K-means assignment and a search of many queries: seconds on the processor and on the GPU, and what differs."""
+        sizes = TRIAL_SELECTIONS if self.arguments.device == "cpu" else SELECTIONS
+        say(f"{sizes[0]:,} rows with {sizes[1]:,} centroids, and with {sizes[2]:,} queries")
+        bench = Program("the selections", [self.arguments.select, self.arguments.device, *sizes])
+        bench.end()
+        return bench.first
 
     def row(self, name, tokens):
         model = self.model(name)
@@ -222,7 +235,7 @@ def checked(seconds, said, count, tokens):
     return seconds
 
 
-def report(run, rows):
+def report(run, rows, selections):
     """The section for the documentation, and the bars that were missed."""
     lines = [
         f"`scripts/gpu-check --count {run.arguments.count} --rounds {run.arguments.rounds}` on {device_name(run)}; {machine()}, "
@@ -236,14 +249,38 @@ def report(run, rows):
         "",
     ]
     missed = []
-    for what, figure, sign, bar in bars(rows):
-        held = figure >= bar
+    lines[-1:] = ["", *selection_lines(selections), ""]
+    for what, figure, sign, bar in [*bars(rows), *selection_bars(selections)]:
+        held = figure >= bar if sign == ">=" else figure <= bar
         lines.append(f"- {'held' if held else 'MISSED'}: {what}: {figure:,.5g} (bar: {sign} {bar:,g})")
         if not held:
             missed.append(what)
     if cores() != CORES:
         lines.append(f"- The rate from shards to shards is meant for {CORES} cores; here were {cores()}.")
     return "\n".join(lines), missed
+
+
+def selection_lines(found):
+    """The table of selections, in seconds; on a GPU those with its rows there already, and with rows that are sent."""
+    yield f"{found['rows']:,} vectors of 384 numbers, seconds, the least of three rounds:"
+    yield ""
+    yield "| | processor | GPU, vectors there | GPU, vectors sent | times the processor, vectors there | different |"
+    yield "|---|---|---|---|---|---|"
+    names = {
+        "assignment": f"k-means assignment, {found['centroids']:,} themes",
+        "search": f"search, {found['queries']:,} queries, 10 best of each",
+    }
+    for key, name in names.items():
+        times = found[key]
+        on_gpu = [f"{times[where]:.3f}" if where in times else "" for where in ("held", "sent")]
+        ratio = f"{times['processor'] / times['held']:.1f}" if "held" in times else ""
+        yield "| " + " | ".join([name, f"{times['processor']:.3f}", *on_gpu, ratio, str(times.get("different", ""))]) + " |"
+
+
+def selection_bars(found):
+    for key, name in {"assignment": "k-means assignment", "search": "search of many queries"}.items():
+        if "different" in found[key]:
+            yield f"{name}: results that differ from the processor's by more than rounding", found[key]["different"], "<=", 0
 
 
 def table_line(row):

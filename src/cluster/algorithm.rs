@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::nearest::{Centroids, label};
 use super::training::Run;
-use super::{Fit, NOISE, Settings, finish, seeding};
+use super::{Fit, NOISE, Rows, Settings, finish, seeding};
 use crate::error::{Error, Problem, Result};
 use crate::kernel::{Isa, Nearest, dot};
 use crate::progress::{Phase, Progress};
@@ -157,7 +157,7 @@ fn k_means(vectors: &Vectors, settings: &Settings, progress: &dyn Progress) -> R
     let mut nearest = vec![Nearest::default(); vectors.len()];
     label(vectors.as_slice(), &centroids, &mut nearest, progress)?;
     let run = Run { centroids, nearest, objective: 0.0, iterations: 0, converged: true };
-    finish(vectors, run, Vec::new(), settings.k, progress)
+    finish(&Rows::on_processor(vectors), run, Vec::new(), settings.k, progress)
 }
 
 fn records(vectors: &Vectors) -> ArrayView2<'_, f32> {

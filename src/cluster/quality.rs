@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::NOISE;
-use super::nearest::{Centroids, label};
+use super::nearest::Centroids;
+use super::{NOISE, Rows};
 use crate::error::Result;
 use crate::kernel::{Isa, Nearest, dot};
 use crate::progress::Progress;
@@ -36,6 +36,12 @@ pub struct Silhouette {
 /// # Errors
 /// [`crate::error::Error::Interrupted`] when cancelled.
 pub fn silhouette(vectors: &Vectors, groups: &[u32], progress: &dyn Progress) -> Result<Option<Silhouette>> {
+    silhouette_of(&Rows::on_processor(vectors), groups, progress)
+}
+
+/// As [`silhouette`], with rows where they are.
+pub(super) fn silhouette_of(rows: &Rows<'_>, groups: &[u32], progress: &dyn Progress) -> Result<Option<Silhouette>> {
+    let vectors = rows.vectors;
     assert_eq!(vectors.len(), groups.len(), "one group a row");
     let means = Means::of(vectors, groups);
     if means.sizes.iter().filter(|&&size| size > 0).count() < 2 {
@@ -43,7 +49,7 @@ pub fn silhouette(vectors: &Vectors, groups: &[u32], progress: &dyn Progress) ->
     }
     let centroids = Centroids::new(vectors.dim(), means.rows.clone());
     let mut nearest = vec![Nearest::default(); vectors.len()];
-    label(vectors.as_slice(), &centroids, &mut nearest, progress)?;
+    rows.label(&centroids, &mut nearest, progress)?;
     let mut sums = vec![0.0; means.sizes.len()];
     for ((row, &group), nearest) in vectors.rows().zip(groups).zip(&nearest) {
         if group != NOISE {

@@ -15,9 +15,9 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::quality::{adjusted_rand, imbalance, silhouette};
+use super::quality::{adjusted_rand, imbalance, silhouette_of};
 use super::training::{Run, sizes};
-use super::{Settings, check_some, in_pool, start};
+use super::{Rows, Settings, check_some, in_pool, start};
 use crate::error::{Error, Problem, Result};
 use crate::progress::{Phase, Progress};
 use crate::vectors::Vectors;
@@ -96,26 +96,33 @@ pub enum Reason {
     BestGain,
 }
 
-/// Groups `vectors`, or a sample of them, into several numbers of themes and chooses one.
+/// Groups `vectors`, or a sample of them, into several numbers of themes and chooses one, on the processor;
+/// [`Rows::sweep`] does it where they are.
 ///
 /// # Errors
 /// [`Error::Usage`] for settings out of range, [`Error::Input`] without a vector, [`Error::Interrupted`] when cancelled.
 pub fn sweep(vectors: &Vectors, settings: &SweepSettings, progress: &dyn Progress) -> Result<Sweep> {
+    sweep_rows(&Rows::on_processor(vectors), settings, progress)
+}
+
+pub(super) fn sweep_rows(all: &Rows<'_>, settings: &SweepSettings, progress: &dyn Progress) -> Result<Sweep> {
     check(settings)?;
-    check_some(vectors)?;
-    let sample = sample(vectors, settings);
+    check_some(all.vectors)?;
+    let sample = sample(all.vectors, settings);
     if let Some(sample) = &sample {
-        let message = format!("chose the number of themes on {} of {} papers", sample.len(), vectors.len());
+        let message = format!("chose the number of themes on {} of {} papers", sample.len(), all.vectors.len());
         progress.warn(&message);
     }
-    let rows = sample.as_ref().unwrap_or(vectors);
-    let grid = grid(rows.len(), settings.largest);
+    let sampled = sample.as_ref().map(|sample| all.beside(sample)).transpose()?;
+    let rows = sampled.as_ref().unwrap_or(all);
+    let n_rows = rows.vectors.len();
+    let grid = grid(n_rows, settings.largest);
     progress.begin(Phase { doing: "choosing the number of themes", units: "runs", total: None });
     let points = in_pool(|| explore(rows, &grid, settings, progress));
     progress.end();
     let points = points?;
     let (chosen, reason) = choose(&points);
-    Ok(Sweep { points, chosen, reason, n_rows: rows.len() })
+    Ok(Sweep { points, chosen, reason, n_rows })
 }
 
 fn check(settings: &SweepSettings) -> Result<()> {
@@ -151,7 +158,7 @@ fn grid(n_rows: usize, largest: usize) -> Vec<usize> {
 
 /// Tries the grid, then what lies around its best.
 fn explore(
-    rows: &Vectors,
+    rows: &Rows<'_>,
     grid: &[usize],
     settings: &SweepSettings,
     progress: &dyn Progress,
@@ -161,7 +168,7 @@ fn explore(
         let point = try_k(rows, k, settings, progress)?;
         let exhausted = point.k < k;
         points.push(point);
-        if exhausted || (rows.len() >= SMOOTH_ROWS && is_past(&points)) {
+        if exhausted || (rows.vectors.len() >= SMOOTH_ROWS && is_past(&points)) {
             break;
         }
     }
@@ -196,7 +203,7 @@ fn around(points: &[SweepPoint]) -> Vec<usize> {
     below.into_iter().chain(above).collect()
 }
 
-fn try_k(rows: &Vectors, k: usize, settings: &SweepSettings, progress: &dyn Progress) -> Result<SweepPoint> {
+fn try_k(rows: &Rows<'_>, k: usize, settings: &SweepSettings, progress: &dyn Progress) -> Result<SweepPoint> {
     let k_means = Settings { k, seed: settings.seed, tolerance: TOLERANCE, ..Settings::default() };
     let mut runs = Vec::with_capacity(settings.runs);
     for restart in 0..settings.runs {
@@ -208,10 +215,10 @@ fn try_k(rows: &Vectors, k: usize, settings: &SweepSettings, progress: &dyn Prog
     Ok(SweepPoint {
         k: best.k,
         objective: best.objective,
-        silhouette: silhouette(rows, &best.groups, progress)?.map(|silhouette| silhouette.mean),
+        silhouette: silhouette_of(rows, &best.groups, progress)?.map(|silhouette| silhouette.mean),
         stability: agreements / others.len() as f64,
         imbalance: imbalance(&sizes(best.groups.iter().copied(), best.k)),
-        gain: gain(rows.len(), best.k, best.objective),
+        gain: gain(rows.vectors.len(), best.k, best.objective),
     })
 }
 

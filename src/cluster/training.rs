@@ -5,8 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::Settings;
-use super::nearest::{Centroids, label, relabel, rescore};
+use super::nearest::{Centroids, rescore};
+use super::{Rows, Settings};
 use crate::error::Result;
 use crate::kernel::Nearest;
 use crate::progress::Progress;
@@ -19,7 +19,7 @@ const AT_CENTROID: f32 = 1.0 - 1e-6;
 pub(super) struct Run {
     /// Those that `nearest` was labelled with.
     pub centroids: Centroids,
-    /// `index` is right, `score` and `second` are bounds, as [`relabel`] leaves them.
+    /// `index` is right, `score` and `second` are bounds, as [`Rows::relabel`] leaves them.
     pub nearest: Vec<Nearest>,
     /// Mean score of a row with its centroid.
     pub objective: f64,
@@ -33,26 +33,27 @@ pub(super) struct Run {
 ///
 /// # Errors
 /// [`crate::error::Error::Interrupted`] when cancelled.
-pub(super) fn run(vectors: &Vectors, seeds: Vec<f32>, settings: &Settings, progress: &dyn Progress) -> Result<Run> {
+pub(super) fn run(rows: &Rows<'_>, seeds: Vec<f32>, settings: &Settings, progress: &dyn Progress) -> Result<Run> {
+    let vectors = rows.vectors;
     let centroids = Centroids::new(vectors.dim(), seeds);
     let mut nearest = vec![Nearest::default(); vectors.len()];
-    label(vectors.as_slice(), &centroids, &mut nearest, progress)?;
+    rows.label(&centroids, &mut nearest, progress)?;
     let mut sums = Sums::empty(vectors.len(), vectors.dim(), centroids.len());
     sums.follow(vectors, &nearest);
     let mut run = Run { objective: sums.objective(&centroids), centroids, nearest, iterations: 0, converged: false };
     while !run.converged && run.iterations < settings.max_iterations {
-        run.step(vectors, &mut sums, settings.tolerance, progress)?;
+        run.step(rows, &mut sums, settings.tolerance, progress)?;
     }
     Ok(run)
 }
 
 impl Run {
     /// Moves the centroids to the mean directions of their rows, and the rows to their nearest centroids.
-    fn step(&mut self, vectors: &Vectors, sums: &mut Sums, tolerance: f64, progress: &dyn Progress) -> Result<()> {
-        let n_filled = self.fill_empty(vectors, sums, progress)?;
+    fn step(&mut self, rows: &Rows<'_>, sums: &mut Sums, tolerance: f64, progress: &dyn Progress) -> Result<()> {
+        let n_filled = self.fill_empty(rows.vectors, sums, progress)?;
         let moved = sums.directions(&self.centroids);
-        relabel(vectors.as_slice(), &self.centroids, &moved, &mut self.nearest, progress)?;
-        let n_moved = sums.follow(vectors, &self.nearest);
+        rows.relabel(&self.centroids, &moved, &mut self.nearest, progress)?;
+        let n_moved = sums.follow(rows.vectors, &self.nearest);
         let objective = sums.objective(&moved);
         let stands_still = n_moved == 0 || objective - self.objective <= tolerance * (1.0 - self.objective);
         self.converged = n_filled == 0 && stands_still;

@@ -21,7 +21,8 @@ const SWEEP_COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn run(arguments: &Cluster, talk: &Talk) -> Result<Outcome> {
-    let grouping = settings::grouping(&arguments.themes);
+    let gpu = settings::gpu_to_group_on(&arguments.device, &arguments.themes)?;
+    let grouping = settings::grouping(&arguments.themes, gpu);
     let report = match &arguments.vectors {
         Some(vectors) => engine::cluster_file(vectors, &grouping, arguments.output.as_deref(), talk)?,
         None => {

@@ -28,7 +28,10 @@ pub(super) fn run(arguments: &Explore, talk: &Talk) -> Result<Outcome> {
     talk.say(&settings::said_of_adding(&added?));
     let embedded = engine::embed_collection(&mut collection, &encoder, talk)?;
     talk.say(&format!("embedded {} with {}", counted(embedded.embedded, "paper"), embedded.model));
-    let report = engine::cluster_collection(&mut collection, &settings::grouping(&arguments.themes), talk)?;
+    // Its memory, on a GPU above all, is of use to what comes next.
+    drop(encoder);
+    let gpu = settings::first_gpu(&arguments.encode.model.device, &arguments.themes);
+    let report = engine::cluster_collection(&mut collection, &settings::grouping(&arguments.themes, gpu), talk)?;
     report.notes.iter().for_each(|note| talk.warn(note));
     if arguments.json {
         print_json(&report)?;

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli;
 use crate::cluster::{self, Algorithm};
-use crate::encode::{EngineChoice, Precision, PromptChoice};
+use crate::encode::{Device, EngineChoice, Precision, PromptChoice};
 use crate::engine::{AddReport, Grouping, ModelChoice};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input};
@@ -117,8 +117,35 @@ pub(super) fn keeping_model(choice: ModelChoice, collection: &Path) -> Result<Mo
     })
 }
 
+/// The GPU of a command that compares vectors and makes none: it would leave a second one idle.
+pub(super) fn one_gpu(device: &Device) -> Result<Option<usize>> {
+    match device.gpus() {
+        Some([_, _, ..]) => {
+            let problem = Problem::new(format!("`--device {device}`"), "this command uses one GPU");
+            Err(Error::Usage(problem.hint("name one of them, as in `--device cuda:0`")))
+        }
+        gpus => Ok(gpus.and_then(<[usize]>::first).copied()),
+    }
+}
+
+/// The GPU of a command that does nothing but group: whoever names one must get it.
+pub(super) fn gpu_to_group_on(device: &Device, typed: &cli::ThemeOptions) -> Result<Option<usize>> {
+    if matches!(device, Device::Cuda(_)) && typed.algorithm != cli::Algorithm::Kmeans {
+        let cause = format!("`{}` is computed by the processor", algorithm(typed.algorithm).name());
+        let problem = Problem::new(format!("`--device {device}`"), cause);
+        return Err(Error::Usage(problem.hint("use `--device cpu`, or `--algorithm kmeans`")));
+    }
+    one_gpu(device).map(|gpu| gpu.filter(|_| typed.algorithm == cli::Algorithm::Kmeans))
+}
+
+/// The GPU that k-means computes on, where it is k-means and the device has one.
+pub(super) fn first_gpu(device: &Device, typed: &cli::ThemeOptions) -> Option<usize> {
+    let gpus = device.gpus().filter(|_| typed.algorithm == cli::Algorithm::Kmeans)?;
+    gpus.first().copied()
+}
+
 /// How papers become themes.
-pub(super) fn grouping(typed: &cli::ThemeOptions) -> Grouping {
+pub(super) fn grouping(typed: &cli::ThemeOptions, gpu: Option<usize>) -> Grouping {
     let settings = cluster::Settings {
         algorithm: algorithm(typed.algorithm),
         restarts: typed.restarts,
@@ -130,11 +157,11 @@ pub(super) fn grouping(typed: &cli::ThemeOptions) -> Grouping {
     };
     let finds_its_own = matches!(typed.algorithm, cli::Algorithm::Dbscan | cli::Algorithm::Optics);
     match typed.k {
-        cli::KChoice::Fixed(k) => Grouping { settings: cluster::Settings { k, ..settings }, sweep: None },
-        cli::KChoice::Auto if finds_its_own => Grouping { settings, sweep: None },
+        cli::KChoice::Fixed(k) => Grouping { settings: cluster::Settings { k, ..settings }, sweep: None, gpu },
+        cli::KChoice::Auto if finds_its_own => Grouping { settings, sweep: None, gpu },
         cli::KChoice::Auto => {
             let sweep = cluster::SweepSettings { seed: typed.seed, ..cluster::SweepSettings::default() };
-            Grouping { settings, sweep: Some(sweep) }
+            Grouping { settings, sweep: Some(sweep), gpu }
         }
     }
 }

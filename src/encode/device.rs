@@ -20,7 +20,7 @@ pub enum Device {
 
 impl Device {
     /// The GPUs to compute on; `None` for the processor.
-    pub(super) fn gpus(&self) -> Option<&[usize]> {
+    pub fn gpus(&self) -> Option<&[usize]> {
         match self {
             Self::Cuda(gpus) => Some(gpus),
             Self::Auto if WITH_CUDA => Some(&[0]),

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::export::{THEME_COLUMNS, theme_values};
 use super::headline;
 use super::themes::{Representative, Theme, ThemeFigures, ThemeTerm, ThemeTrend};
-use crate::cluster::{self, Fit, NOISE, Settings, Sweep, SweepPoint, SweepSettings};
+use crate::cluster::{Fit, NOISE, Rows, Settings, Sweep, SweepPoint, SweepSettings};
 use crate::error::{Error, Problem, Result};
+use crate::kernel::cuda::Selector;
 use crate::label::{self, Label, Trend};
 use crate::output::{TableWriter, ids_path, read_npy};
 use crate::paper::Paper;
@@ -36,6 +37,8 @@ pub struct Grouping {
     pub settings: Settings,
     /// Chooses the number of themes.
     pub sweep: Option<SweepSettings>,
+    /// The GPU that compares papers with themes, for k-means; `None` for the processor.
+    pub gpu: Option<usize>,
 }
 
 /// Themes as they were just made.
@@ -58,7 +61,7 @@ pub struct ClusterReport {
 ///
 /// # Errors
 /// [`Error::Collection`] where nothing is embedded or it cannot be written, [`Error::Usage`] for settings out of
-/// range, [`Error::Interrupted`]; then the themes it had stay.
+/// range, [`Error::Device`] where the GPU cannot be used, [`Error::Interrupted`]; then the themes it had stay.
 pub fn cluster_collection(
     collection: &mut Collection,
     grouping: &Grouping,
@@ -67,8 +70,9 @@ pub fn cluster_collection(
     let Some((model, record)) = collection.current_model()? else {
         return Err(super::recommend::not_embedded(collection));
     };
+    let gpu = open_gpu(grouping)?;
     let (rows, vectors) = collection.vectors(model)?;
-    let (fit, sweep) = group(&vectors, grouping, progress)?;
+    let (fit, sweep) = group(&Rows::on(&vectors, gpu.as_ref())?, grouping, progress)?;
     let mut told = Told::new(&fit);
     let labels = label_papers(collection, &rows, &fit, &mut told, progress)?;
     let themes = themes_of(&fit, &vectors, labels, told, &rows, collection)?;
@@ -88,13 +92,14 @@ pub fn cluster_file(
     output: Option<&Path>,
     progress: &dyn Progress,
 ) -> Result<ClusterReport> {
+    let gpu = open_gpu(grouping)?;
     let vectors = read_npy(path)?;
     let ids = read_ids(path, vectors.len())?;
     // Before the long work, so that a bad path fails at once.
     let table = output.map(|output| TableWriter::create(output, THEME_COLUMNS)).transpose()?;
     let order = rows_by_id(&ids);
     let sorted = vectors.select(&order);
-    let (fit, sweep) = group(&sorted, grouping, progress)?;
+    let (fit, sweep) = group(&Rows::on(&sorted, gpu.as_ref())?, grouping, progress)?;
     let names = |row: usize| Representative { id: ids[order[row]].clone(), title: String::new() };
     let themes: Vec<Theme> = (0..fit.k())
         .map(|theme| {
@@ -116,17 +121,22 @@ pub fn cluster_file(
     Ok(report(&fit, grouping, sweep.as_ref(), themes))
 }
 
+/// Before anything is read, so that a GPU that cannot be used is told at once.
+fn open_gpu(grouping: &Grouping) -> Result<Option<Selector>> {
+    grouping.gpu.map(Selector::open).transpose()
+}
+
 /// Chooses the number of themes where that is asked for, and makes them.
-fn group(vectors: &Vectors, grouping: &Grouping, progress: &dyn Progress) -> Result<(Fit, Option<Sweep>)> {
+fn group(rows: &Rows<'_>, grouping: &Grouping, progress: &dyn Progress) -> Result<(Fit, Option<Sweep>)> {
     let mut settings = grouping.settings.clone();
     let sweep = match &grouping.sweep {
-        Some(sweep) => Some(cluster::sweep(vectors, sweep, progress)?),
+        Some(sweep) => Some(rows.sweep(sweep, progress)?),
         None => None,
     };
     if let Some(sweep) = &sweep {
         settings.k = sweep.chosen;
     }
-    Ok((cluster::fit(vectors, &settings, progress)?, sweep))
+    Ok((rows.fit(&settings, progress)?, sweep))
 }
 
 /// What the papers themselves tell of each theme.

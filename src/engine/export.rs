@@ -8,9 +8,11 @@ use serde_json::json;
 use super::recommend::not_embedded;
 use super::themes::not_clustered;
 use crate::error::{Error, Result};
+use crate::kernel::cuda::Selector;
 use crate::output::{ColumnKind, TableWriter, Value, VectorWriter};
 use crate::paper::{Paper, PaperId};
 use crate::progress::{Phase, Progress};
+use crate::search::neighbours;
 use crate::store::{Collection, Membership, RowId};
 use crate::wire::paper_line;
 
@@ -37,6 +39,13 @@ pub(super) const THEME_COLUMNS: &[(&str, ColumnKind)] = &[
     ("name", ColumnKind::Text),
     ("similarity", ColumnKind::Number),
     ("margin", ColumnKind::Number),
+];
+
+const NEIGHBOUR_COLUMNS: &[(&str, ColumnKind)] = &[
+    ("id", ColumnKind::Text),
+    ("rank", ColumnKind::Integer),
+    ("neighbour", ColumnKind::Text),
+    ("similarity", ColumnKind::Number),
 ];
 
 /// Writes every paper with all its fields; says how many there are.
@@ -99,6 +108,37 @@ pub fn export_themes(collection: &Collection, path: &Path, progress: &dyn Progre
     })?;
     table.finish()?;
     Ok(members.len())
+}
+
+/// Writes the `limit` nearest papers of every paper, a line for each pair, ranks from 1 on; says how many papers there
+/// are. The GPU of that number compares them, or the processor.
+///
+/// # Errors
+/// As [`export_vectors`], and [`Error::Device`] where the GPU cannot be used.
+pub fn export_neighbours(
+    collection: &Collection,
+    limit: usize,
+    gpu: Option<usize>,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<usize> {
+    let Some((model, _)) = collection.current_model()? else { return Err(not_embedded(collection)) };
+    let selector = gpu.map(Selector::open).transpose()?;
+    let mut table = TableWriter::create(path, NEIGHBOUR_COLUMNS)?;
+    let ids = ids_by_row(collection)?;
+    let (rows, vectors) = collection.vectors(model)?;
+    let id = |position: usize| Value::Text(ids[&rows[position]].as_str().to_owned());
+    counted(progress, rows.len(), |step| {
+        neighbours(&vectors, limit, selector.as_ref(), progress, &mut |position, hits| {
+            step()?;
+            hits.iter().zip(1..).try_for_each(|(hit, rank)| {
+                let similarity = Value::Number(rounded(hit.score));
+                table.write(vec![id(position), Value::Integer(rank), id(hit.index), similarity])
+            })
+        })
+    })?;
+    table.finish()?;
+    Ok(rows.len())
 }
 
 /// A row of [`THEME_COLUMNS`].

@@ -1,11 +1,16 @@
 //! Our kernels on CUDA devices. Which devices there are, [`super::Driver`] knows.
 //!
-//! What computes on a device is in the submodules, which the feature `cuda` builds and only the packed engine, k-means and
-//! search use; what they are asked in and how they fail is the same in both programs.
+//! What computes on a device is in `present`, which the feature `cuda` builds and only the packed engine, k-means and search
+//! use. What they are asked in and how they fail is the same in both programs, and so are the types that k-means and search
+//! are written against, of which `absent` has none to give.
 
+#[cfg(not(feature = "cuda"))]
+mod absent;
 #[cfg(feature = "cuda")]
 mod present;
 
+#[cfg(not(feature = "cuda"))]
+pub use absent::*;
 #[cfg(feature = "cuda")]
 pub use present::*;
 

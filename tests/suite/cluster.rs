@@ -1,5 +1,6 @@
 //! Grouping: what every caller of `cluster` may rely on.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +13,8 @@ use thematic::Error;
 use thematic::cluster::{
     Algorithm, Density, Fit, KMeansParams, NOISE, Reason, Settings, SweepSettings, assign, fit, quality, sweep,
 };
+use thematic::encode::WITH_CUDA;
+use thematic::engine::{Grouping, cluster_file};
 use thematic::progress::{Phase, Progress, Silent};
 use thematic::vectors::Vectors;
 
@@ -69,6 +72,19 @@ fn check_k_means(vectors: &Vectors, fit: &Fit) {
     assert_eq!(again.similarity, fit.similarity);
     assert_eq!(again.margin, fit.margin);
     assert!(fit.k() == 1 || fit.margin.iter().all(|&margin| margin >= 0.0));
+}
+
+#[test]
+fn a_program_without_cuda_has_no_gpu_to_group_on() {
+    if WITH_CUDA {
+        println!("skipped: this program was built with CUDA");
+        return;
+    }
+    let grouping = Grouping { settings: settings(3), sweep: None, gpu: Some(1) };
+    let error = cluster_file(Path::new("absent.npy"), &grouping, None, &Silent).expect_err("no GPU side");
+    assert_eq!(error.to_string(), "device `cuda:1`: this program was built without CUDA");
+    assert_eq!(error.exit_code(), 4);
+    assert!(error.hint().is_some_and(|hint| hint.contains("`thematic-cuda`")));
 }
 
 #[test]

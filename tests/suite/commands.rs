@@ -63,6 +63,29 @@ fn a_recommendation_leaves_out_the_seeds_and_says_why() {
 }
 
 #[test]
+fn every_paper_has_its_neighbours_and_recommendations_are_the_same() {
+    let desk = explored();
+    let said = desk.done(&["neighbours", "-n", "3", "-o", "near.jsonl"]);
+    assert_eq!(said.err, "wrote the neighbours of 121 papers to near.jsonl");
+    let pairs: Vec<Value> =
+        desk.read("near.jsonl").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(pairs.len(), 3 * 121);
+    assert!(pairs.iter().all(|pair| pair["id"] != pair["neighbour"]));
+    let found = results(&desk.done(&["recommend", "--like", "ex-002", "-n", "3", "--json"]));
+    let own: Vec<&Value> = pairs.iter().filter(|pair| pair["id"] == "ex-002").collect();
+    for (rank, (pair, recommended)) in own.iter().zip(&found).enumerate() {
+        assert_eq!((&pair["neighbour"], pair["rank"].as_u64()), (&recommended["id"], Some(rank as u64 + 1)));
+        let scores = [&pair["similarity"], &recommended["score"]].map(|score| score.as_f64().expect("a number"));
+        assert!((scores[0] - scores[1]).abs() < 1e-5, "{scores:?}");
+    }
+    let printed = desk.done(&["neighbours", "-n", "3"]);
+    assert_eq!(printed.out.trim_end(), desk.read("near.jsonl").trim_end());
+    let unknown = desk.run(&["neighbours", "-o", "near.txt"]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    assert_eq!(desk.run(&["neighbours", "-c", "absent.db"]).code, 1);
+}
+
+#[test]
 fn filters_hold() {
     let desk = explored();
     let found = results(&desk.done(&["recommend", "--like", "ex-002", "--from", "2022", "-n", "50", "--json"]));

@@ -16,6 +16,9 @@ use crate::encode::{
 };
 use crate::tiny::{Variant, fixture, open, variants};
 
+#[cfg(feature = "cuda")]
+mod selections;
+
 /// What is promised of every precision against f32 on the processor.
 const PROMISED: f32 = 0.9995;
 
@@ -194,74 +197,4 @@ fn a_batch_that_finds_no_memory_is_halved_and_the_run_goes_on() {
 /// Whether the device is one of `tests/emulator`.
 fn emulated() -> bool {
     device().is_some_and(|gpu| gpu.name == "Emulated")
-}
-
-#[cfg(feature = "cuda")]
-mod selections {
-    use thematic::kernel::cuda::{Device, Matrix, Selection};
-    use thematic::kernel::{self, Isa, Nearest, PackedMatrix, TopK};
-
-    use super::device_is_there;
-
-    const DIM: usize = 24;
-
-    /// Rows of length one that repeat after a while.
-    fn rows(count: usize, seed: usize) -> Vec<f32> {
-        let number = |at: usize| ((at * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0;
-        let mut rows: Vec<f32> = (0..count * DIM).map(number).collect();
-        for row in rows.chunks_mut(DIM) {
-            let length = row.iter().map(|number| number * number).sum::<f32>().sqrt();
-            row.iter_mut().for_each(|number| *number /= length);
-        }
-        rows
-    }
-
-    /// How far scores may lie from the processor's.
-    const TOLERANCE: f32 = DIM as f32 * f32::EPSILON;
-
-    #[test]
-    fn the_nearest_centroids_are_those_of_the_processor() {
-        if !device_is_there() {
-            return;
-        }
-        let lane = Device::open(0).expect("a device").lane().expect("a lane");
-        for (n_rows, n_centroids) in [(1, 1), (70, 33), (257, 5)] {
-            let (rows, centroids) = (rows(n_rows, 1), rows(n_centroids, 2));
-            let packed = PackedMatrix::pack(Isa::PORTABLE, &centroids, DIM);
-            let mut expected = vec![Nearest::default(); n_rows];
-            kernel::nearest(&rows, &packed, &mut expected);
-            let matrix = Matrix::upload(&lane, &centroids, DIM).expect("room");
-            let mut found = vec![Nearest::default(); n_rows];
-            lane.nearest(&rows, &matrix, &mut Selection::new(), &mut found).expect("room");
-            for (found, expected) in found.iter().zip(&expected) {
-                let close = expected.score - expected.second <= 2.0 * TOLERANCE;
-                assert!(found.index == expected.index || close, "{found:?}, not {expected:?}");
-                assert!((found.score - expected.score).abs() <= TOLERANCE, "{found:?}, not {expected:?}");
-                let seconds = (found.second, expected.second);
-                assert!(seconds.0 == seconds.1 || (seconds.0 - seconds.1).abs() <= TOLERANCE, "{seconds:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn scans_of_many_queries_find_what_the_processor_finds() {
-        if !device_is_there() {
-            return;
-        }
-        let lane = Device::open(0).expect("a device").lane().expect("a lane");
-        let (rows, queries) = (rows(3000, 3), rows(7, 4));
-        let packed = PackedMatrix::pack(Isa::PORTABLE, &queries, DIM);
-        let mut expected = vec![TopK::new(12); 7];
-        kernel::scan_many(&packed, &rows, 5, &mut expected);
-        let matrix = Matrix::upload(&lane, &queries, DIM).expect("room");
-        let mut found = vec![TopK::new(12); 7];
-        lane.scan_many(&matrix, &rows, 5, &mut found, &mut Selection::new()).expect("room");
-        for (found, expected) in found.into_iter().zip(expected) {
-            let (found, expected) = (found.into_sorted(), expected.into_sorted());
-            assert_eq!(found.len(), expected.len());
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!((found.score - expected.score).abs() <= TOLERANCE, "{found:?}, not {expected:?}");
-            }
-        }
-    }
 }

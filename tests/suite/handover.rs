@@ -105,6 +105,22 @@ fn the_other_program_takes_over_with_everything() {
 }
 
 #[test]
+fn commands_that_compare_vectors_hand_over_too() {
+    let Some(driver) = driver() else { return };
+    let desk = Desk::new();
+    script(&desk, "thematic-cuda", TAKES_OVER);
+    for command in [&["cluster", "absent.npy", "-k", "3"][..], &["neighbours", "-c", "absent.db"]] {
+        let said = run(&desk, driver, &[command, &["--device", "cuda:1"]].concat(), &[]);
+        let expected = format!("taken over with: {} --device cuda:1", command.join(" "));
+        assert_eq!((said.code, said.out.lines().next()), (42, Some(&*expected)));
+        let refused = run(&desk, driver, &[command, &["--device", "cuda:2"]].concat(), &[]);
+        assert!(refused.code == 4 && refused.err.contains("cuda:2: there is no such GPU"), "{refused:?}");
+        // The processor is asked for nothing that a GPU has: it looks for the file.
+        assert_ne!(run(&desk, driver, &[command, &["--device", "cpu"]].concat(), &[]).code, 42);
+    }
+}
+
+#[test]
 fn it_is_found_beside_the_program() {
     let Some(driver) = driver() else { return };
     let desk = Desk::new();

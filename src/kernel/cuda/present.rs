@@ -7,6 +7,7 @@ mod number;
 mod product;
 mod rows;
 mod select;
+mod selection;
 mod tokens;
 
 pub use attention::{Attention, DistanceBias, Heads, Rotary};
@@ -14,7 +15,7 @@ pub use device::{Array, Device, Lane, Pinned};
 pub use number::Number;
 pub use product::LinearWeights;
 pub use rows::{NormWeights, Path, PoolingMode, takes_width};
-pub use select::{Matrix, Selection};
+pub use select::{DeviceRows, Selector};
 pub use tokens::{Batch, Tokens};
 
 use super::{Failure, LEAST_CAPABILITY, Precision};

@@ -2,7 +2,7 @@
 //!
 //! What a lane is told to do is done in that order, while the processor goes on; [`Lane::wait`] waits for it. Lanes do
 //! not wait for each other, so that one copies while another computes: no array is written by one lane and used by
-//! another, but for weights, which are written once and waited for.
+//! another, but for weights and what `select` compares, which are written once and waited for.
 
 #![expect(unsafe_code, reason = "kernels take pointers, and memory of a device begins unset")]
 
@@ -66,8 +66,9 @@ impl Device {
         }
         // A thread that waits for the device leaves its core to the tokenizers.
         context.set_blocking_synchronize()?;
-        // SAFETY: every array is used on the lane that made it, but for weights, which `Lane::upload` waits for before
-        // anybody else sees them, and which outlive the lanes that use them: a lane waits before it is dropped.
+        // SAFETY: every array is used on the lane that made it, but for weights and the matrices of `select`, which
+        // `Lane::upload` waits for before anybody else sees them, and which outlive their use: a lane waits before it is
+        // dropped, and at the end of every block that it compares.
         unsafe { context.disable_event_tracking() };
         let module = context.load_module(Ptx::from_src(KERNELS))?;
         Ok(Self { context, module })
