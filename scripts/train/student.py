@@ -46,6 +46,8 @@ def arguments():
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--rate", type=float, default=3e-4)
     p.add_argument("--head-rate", type=float, default=1e-3)
+    p.add_argument("--word-rate", type=float, default=1e-3, help="of words that vocabulary.py added")
+    p.add_argument("--tokenizer", default="", help="where it is not the teacher's")
     p.add_argument("--matrix", type=float, default=1.0)
     p.add_argument("--states", type=float, default=1.0)
     p.add_argument("--contrast", type=float, default=0.0)
@@ -138,12 +140,18 @@ def distance(x, y, widths, matrix):
     return total / len(widths)
 
 
-def parameter_groups(student, args):
-    """Word and position vectors stay as they are: few of them are seen often enough to move well."""
+def parameter_groups(student, new_words, args):
+    """Word and position vectors stay as they are: few of them are seen often enough to move well. New words have to."""
     for module in (student.bert.words, student.bert.positions, student.bert.norm):
         module.requires_grad_(False)
     body = [p for p in student.bert.parameters() if p.requires_grad]
-    return [{"params": body, "lr": args.rate}, {"params": student.head.parameters(), "lr": args.head_rate}]
+    groups = [{"params": body, "lr": args.rate}, {"params": student.head.parameters(), "lr": args.head_rate}]
+    if new_words is None:
+        return groups
+    words = student.bert.words.weight.requires_grad_(True)
+    is_new = torch.zeros(len(words), 1, device=words.device).index_fill(0, new_words.to(words.device), 1)
+    words.register_hook(lambda gradient: gradient * is_new)
+    return [*groups, {"params": [words], "lr": args.word_rate, "weight_decay": 0.0}]
 
 
 def label_means(papers, target):
@@ -172,7 +180,7 @@ def average_gradients(parameters, ranks):
 
 
 def beginning(args, papers, width):
-    """The student before its first step; its head is fitted to the target by ridge_head."""
+    """The student before its first step, and which of its words are new; its head is fitted to the target by ridge_head."""
     path = args.initial or args.out + ".cut"
     if not os.path.exists(path) and int(os.environ.get("RANK", 0)) == 0:
         teacher = from_transformers(os.path.join(args.teacher, "model.safetensors")).eval()
@@ -181,10 +189,10 @@ def beginning(args, papers, width):
         save(path, student=Student(bert, width).state_dict())  # The head is random until it is fitted.
     if distributed.is_initialized():
         distributed.barrier()
-    stored = torch.load(path, map_location="cpu")["student"]
-    student = empty(stored)
-    student.load_state_dict(stored)
-    return student
+    stored = torch.load(path, map_location="cpu")
+    student = empty(stored["student"])
+    student.load_state_dict(stored["student"])
+    return student, stored.get("new_words")
 
 
 def empty(stored):
@@ -230,12 +238,13 @@ def main():
         torch.set_num_threads(args.threads)
     papers, target = Papers(args.work), dict(np.load(args.target))
     width = target["full"].shape[1]
-    student = beginning(args, papers, width).to(device)
+    student, new_words = beginning(args, papers, width)
+    student = student.to(device)
     states = States(args.work) if args.states else None
     proxies = nn.Parameter(label_means(papers, target).to(device))
-    groups = parameter_groups(student, args)
-    optimiser = torch.optim.AdamW([*groups, {"params": [proxies], "lr": 0.01}], weight_decay=0.01, fused=True)
-    peaks = [args.rate, args.head_rate, 0.01]
+    groups = [*parameter_groups(student, new_words, args), {"params": [proxies], "lr": 0.01}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
+    peaks = [group["lr"] for group in groups]
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     first = 0
     if os.path.exists(args.out + ".state"):
@@ -249,7 +258,7 @@ def main():
         ridge_head(student, papers, target, device)
 
     def score(step):
-        ids, coded = suite.development_texts(args.eval, os.path.join(args.teacher, "tokenizer.json"))
+        ids, coded = suite.development_texts(args.eval, args.tokenizer or os.path.join(args.teacher, "tokenizer.json"))
         vectors = encoder(student.eval(), device)(coded)
         for w in (width, *args.nested):
             print(f"step {step} width {w}", suite.table(suite.development(args.eval, ids, vectors[:, :w].copy())), flush=True)
