@@ -34,7 +34,7 @@ pub use network::{
     Qwen3, Rotary, SizeFields, Stretch,
 };
 pub use settings::{PickleReader, Settings};
-pub use weights::Weights;
+pub use weights::{Rows, Weights};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use crate::encode::tensors::{self, EncoderTensors};
 use crate::error::{Error, Problem, Result};
 use crate::kernel::{self, Mask};
 use crate::models::{
-    self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, PositionTable, Rotary,
+    self, Activation, Distance, Encoder, LayerAttention, ModelFolder, NormPlacement, PositionTable, Rotary, Rows,
 };
 
 /// Rows of a table of biases by distance, and the distance from which the outermost row is taken: MPNet's constants.
@@ -38,7 +38,7 @@ trait Machine {
 
     fn linear(&self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Result<Self::Linear>;
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<Self::Norm>;
-    fn table(&self, rows: Vec<f32>) -> Result<Self::Table>;
+    fn table(&self, rows: Rows) -> Result<Self::Table>;
     fn rotary(&self, longest: usize, frequencies: &[f32]) -> Result<Self::Rotary>;
     fn bias(&self, bias: kernel::DistanceBias) -> Result<Self::Bias>;
 }
@@ -94,7 +94,7 @@ impl<M: Machine> Network<M> {
         let angles = distinct_angles(encoder);
         let loading = Loading { machine, encoder, angles: &angles };
         let norm = |norm| loading.norm(norm);
-        let position_rows = tensors.positions()?.map(|rows| machine.table(rows)).transpose()?;
+        let position_rows = tensors.positions()?.map(|rows| machine.table(Rows::F32(rows))).transpose()?;
         let positions = encoder.positions.zip(position_rows);
         let layers = encoder.layers.iter().enumerate();
         Ok(Self {

@@ -11,7 +11,7 @@ use crate::encode::engine::{Engine, Habits};
 use crate::encode::tokens::PackedTokens;
 use crate::error::Result;
 use crate::kernel::{self, Isa, sum_rows};
-use crate::models::{ModelFolder, StaticTable, Weights};
+use crate::models::{ModelFolder, Rows, StaticTable, Weights};
 
 /// A table of rows with the factor that each counts with.
 pub(super) struct Table {
@@ -25,11 +25,6 @@ pub(super) struct Table {
     neutral: OnceLock<Vec<f32>>,
 }
 
-enum Rows {
-    Float(Vec<f32>),
-    Bytes(Vec<i8>),
-}
-
 const HABITS: Habits = Habits { batch_tokens: 16_384, light: true, callers: None };
 
 impl Table {
@@ -41,13 +36,12 @@ impl Table {
         if let Some(row) = mapping.iter().find(|&&row| row >= stored) {
             return Err(weights.bad_tensor("mapping", &format!("points to row {row} of {stored}")));
         }
-        let (rows, scales) = match weights.int8(layout.rows) {
-            Some(bytes) => {
-                (Rows::Bytes(bytes.iter().map(|byte| byte.cast_signed()).collect()), weights.scales(layout.rows)?)
-            }
-            None => (Rows::Float(weights.f32(layout.rows)?), None),
+        let rows = weights.rows(layout.rows)?;
+        let scales = match &rows {
+            Rows::F32(_) => None,
+            Rows::I8 { scales, .. } => Some(scales.as_slice()),
         };
-        let factors = factors(weights, layout, &mapping, scales.as_deref())?;
+        let factors = factors(weights, layout, &mapping, scales)?;
         Ok(Self { isa, width: layout.dimension, rows, mapping, factors, neutral: OnceLock::new() })
     }
 
@@ -61,8 +55,8 @@ impl Table {
         let count = tokens.len() as f32;
         let picks: Vec<(usize, f32)> = tokens.map(|token| self.pick(token)).collect();
         let table = match &self.rows {
-            Rows::Float(values) => kernel::Table::F32(values),
-            Rows::Bytes(bytes) => kernel::Table::I8(bytes),
+            Rows::F32(numbers) => kernel::Table::F32(numbers),
+            Rows::I8 { numbers, .. } => kernel::Table::I8(numbers),
         };
         let mut sum = vec![0.0; self.width];
         sum_rows(self.isa, table, &picks, &mut sum);
@@ -72,8 +66,8 @@ impl Table {
 
     fn tokens(&self) -> usize {
         let stored = match &self.rows {
-            Rows::Float(values) => values.len(),
-            Rows::Bytes(bytes) => bytes.len(),
+            Rows::F32(numbers) => numbers.len(),
+            Rows::I8 { numbers, .. } => numbers.len(),
         };
         if self.mapping.is_empty() { stored / self.width } else { self.mapping.len() }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Problem, Result};
-use crate::models::{Encoder, Layout, NormPlacement, Up, Weights};
+use crate::models::{Encoder, Layout, NormPlacement, Rows, Up, Weights};
 
 /// A tensor that must be there.
 struct Needed {
@@ -78,9 +78,12 @@ impl<'a> EncoderTensors<'a> {
     }
 
     /// The table of tokens, to which the first segment is added where no table of positions could take it.
-    pub(super) fn words(&self) -> Result<Vec<f32>> {
-        let words = self.load(&format!("{}.weight", self.layout.words))?;
-        if self.encoder.positions.is_some() { Ok(words) } else { self.with_segment(words) }
+    pub(super) fn words(&self) -> Result<Rows> {
+        let name = format!("{}{}.weight", self.prefix, self.layout.words);
+        if self.encoder.positions.is_some() || self.encoder.segments == 0 {
+            return self.weights.rows(&name);
+        }
+        self.with_segment(self.weights.f32(&name)?).map(Rows::F32)
     }
 
     /// The table of positions with the first segment added to each; `None` where there is none.
@@ -199,7 +202,7 @@ impl<'a> EncoderTensors<'a> {
     /// Whether a tensor is the scales of 8-bit rows that the network needs.
     fn scales_a_known_one(&self, name: &str, known: &BTreeSet<&str>) -> bool {
         let scaled = name.strip_suffix("scale").map(|start| format!("{start}weight"));
-        scaled.is_some_and(|name| known.contains(&name[self.prefix.len()..]) && self.weights.int8(&name).is_some())
+        scaled.is_some_and(|name| known.contains(&name[self.prefix.len()..]) && self.weights.is_int8(&name))
     }
 
     /// A tensor in a layer, or a whole layer, that the configuration does not account for would silently make another

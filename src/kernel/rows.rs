@@ -22,8 +22,10 @@ pub struct LayerNorm<'a> {
 /// A row of a table for each row of the output, by index.
 #[derive(Debug, Clone, Copy)]
 pub struct Gather<'a> {
-    /// Row-major, as wide as the output.
-    pub table: &'a [f32],
+    /// Rows as wide as the output.
+    pub table: Table<'a>,
+    /// What each row of the table is multiplied by; nothing where it is empty.
+    pub scales: &'a [f32],
     /// Which row of the table each row of the output takes.
     pub indices: &'a [u32],
 }
@@ -44,6 +46,18 @@ pub enum Table<'a> {
     F32(&'a [f32]),
     /// Row-major whole numbers.
     I8(&'a [i8]),
+}
+
+impl Table<'_> {
+    /// Adds a row, each number of it multiplied and rounded before.
+    #[inline(always)]
+    fn add_row<S: Simd>(self, simd: S, row: usize, factor: f32, to: &mut [f32]) {
+        let dim = to.len();
+        match self {
+            Self::F32(rows) => add_scaled(simd, to, &rows[row * dim..][..dim], factor),
+            Self::I8(rows) => add_scaled_bytes(simd, to, &rows[row * dim..][..dim], factor),
+        }
+    }
 }
 
 /// Sets `sum` to the sum of `factor * row` over `picks`, each a row of `table` with its factor, in their order.
@@ -132,7 +146,9 @@ impl Kernel for Embed<'_> {
         for (row, numbers) in self.rows.chunks_exact_mut(self.dim).enumerate() {
             numbers.fill(0.0);
             for gather in self.tables {
-                add(simd, numbers, &gather.table[gather.indices[row] as usize * self.dim..][..self.dim]);
+                let index = gather.indices[row] as usize;
+                let factor = if gather.scales.is_empty() { 1.0 } else { gather.scales[index] };
+                gather.table.add_row(simd, index, factor, numbers);
             }
         }
     }
@@ -149,13 +165,9 @@ impl Kernel for SumRows<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let dim = self.sum.len();
         self.sum.fill(0.0);
         for &(row, factor) in self.picks {
-            match self.table {
-                Table::F32(rows) => add_scaled(simd, self.sum, &rows[row * dim..][..dim], factor),
-                Table::I8(rows) => add_scaled_bytes(simd, self.sum, &rows[row * dim..][..dim], factor),
-            }
+            self.table.add_row(simd, row, factor, self.sum);
         }
     }
 }

@@ -93,8 +93,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// A file of weights without scales; `None` where it has none to begin with.
 fn plain_weights(name: &str, bytes: &Arc<Bytes>) -> Result<Option<Vec<u8>>> {
     let weights = Weights::open(vec![(format!("`{name}`"), Arc::clone(bytes))])?;
-    let scales =
-        |tensor: &str| weights.int8(tensor).and_then(|_| scale_name(tensor)).filter(|name| weights.contains(name));
+    let scales = |tensor: &str| {
+        weights.is_int8(tensor).then(|| scale_name(tensor)).flatten().filter(|name| weights.contains(name))
+    };
     let dropped: BTreeSet<String> = weights.names().filter_map(scales).collect();
     if dropped.is_empty() {
         return Ok(None);

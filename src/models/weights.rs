@@ -20,6 +20,33 @@ pub(super) fn scale_name(name: &str) -> Option<String> {
     Some(format!("{}.scale", name.strip_suffix(".weight")?))
 }
 
+/// The rows of a table, as they are stored: few of them are used at a time.
+#[derive(Debug)]
+pub enum Rows {
+    /// Row-major numbers.
+    F32(Vec<f32>),
+    /// Row-major whole numbers, and what each row is multiplied by.
+    I8 {
+        /// The rows.
+        numbers: Vec<i8>,
+        /// One for each row.
+        scales: Vec<f32>,
+    },
+}
+
+impl Rows {
+    /// The rows as numbers.
+    pub fn into_f32(self) -> Vec<f32> {
+        match self {
+            Self::F32(numbers) => numbers,
+            Self::I8 { numbers, scales } => {
+                let width = numbers.len() / scales.len().max(1);
+                numbers.iter().enumerate().map(|(at, &number)| f32::from(number) * scales[at / width]).collect()
+            }
+        }
+    }
+}
+
 /// The tensors of a model.
 #[derive(Debug)]
 pub struct Weights {
@@ -94,10 +121,22 @@ impl Weights {
         self.files.get(file).map_or("", |(label, _)| label)
     }
 
-    /// A tensor's rows of 8-bit integers as they are stored; `None` where it holds anything else.
-    pub fn int8(&self, name: &str) -> Option<&[u8]> {
-        let entry = self.entries.get(name).filter(|entry| entry.dtype == Dtype::I8)?;
-        Some(self.data(entry))
+    /// Whether a tensor holds 8-bit integers.
+    pub fn is_int8(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.dtype == Dtype::I8)
+    }
+
+    /// A tensor's rows, 8-bit integers as they are.
+    ///
+    /// # Errors
+    /// As [`Self::f32`].
+    pub fn rows(&self, name: &str) -> Result<Rows> {
+        let entry = self.entry(name)?;
+        if !self.is_int8(name) || self.updates.contains_key(name) {
+            return self.f32(name).map(Rows::F32);
+        }
+        let scales = self.scales(name)?.unwrap_or_else(|| vec![1.0; entry.shape.first().copied().unwrap_or(0)]);
+        Ok(Rows::I8 { numbers: self.data(entry).iter().map(|byte| byte.cast_signed()).collect(), scales })
     }
 
     /// A tensor's numbers in row order, as f32, scaled where it has scales.
@@ -252,7 +291,7 @@ mod tests {
         data.extend_from_slice(&2.0f32.to_le_bytes());
         let weights = open(file(header, &data)).expect("a valid file");
         assert_eq!(weights.f32("a.weight").expect("numbers"), [0.5, -0.5, 4.0, 6.0]);
-        assert_eq!(weights.int8("a.weight").map(<[u8]>::len), Some(4));
+        assert!(weights.is_int8("a.weight"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::kernel::cuda::{
     Pinned, PoolingMode, Precision, Rotary, Tokens, takes_width,
 };
 use crate::kernel::{self, Activation, Mask};
-use crate::models::{self, Encoder, ModelFolder, Pooling};
+use crate::models::{self, Encoder, ModelFolder, Pooling, Rows};
 
 /// Lanes that batches are sized for.
 const LANES: usize = 2;
@@ -102,8 +102,8 @@ impl<T: Number> Machine for Weights<T> {
         self.sent(NormWeights::upload(&self.lane, &norm.scale, &norm.shift, epsilon))
     }
 
-    fn table(&self, rows: Vec<f32>) -> Result<Array<f32>> {
-        self.sent(self.lane.upload(&rows))
+    fn table(&self, rows: Rows) -> Result<Array<f32>> {
+        self.sent(self.lane.upload(&rows.into_f32()))
     }
 
     fn rotary(&self, longest: usize, frequencies: &[f32]) -> Result<Rotary> {

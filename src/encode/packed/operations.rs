@@ -13,9 +13,10 @@ use super::processor::{Norm, Packed, Processor, Scratch};
 use super::{Layer, Network};
 use crate::encode::tokens::PackedTokens;
 use crate::kernel::{
-    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Output, attention, embed, layer_norm,
-    layer_norm_to, linear, rotate,
+    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Output, Table, attention, embed,
+    layer_norm, layer_norm_to, linear, rotate,
 };
+use crate::models::Rows;
 
 /// The rows of the last layer, of all tokens of a batch. They stand in `memory`, which grows to the largest batch and is
 /// used again.
@@ -67,18 +68,25 @@ impl InplaceOp1 for Embed<'_> {
         let Pass { isa, network, batch, scratch } = self.0;
         let (rows, mut scratch) = (numbers(rows, layout)?, scratch.borrow_mut());
         let Scratch { places, input, workspace, .. } = &mut **scratch;
-        let words = Gather { table: &network.words, indices: &batch.ids };
+        let words = gather(&network.words, &batch.ids);
         match &network.positions {
             Some(positions) => {
                 places.clear();
                 batch.texts().for_each(|text| positions.table.places(text, places));
-                let positions = Gather { table: &positions.rows, indices: places };
+                let positions = gather(&positions.rows, places);
                 embed(*isa, &[words, positions], network.hidden, rows);
             }
             None => embed(*isa, &[words], network.hidden, rows),
         }
         layer_norm(*isa, &network.embedding_norm.view(), rows, Some(input), workspace);
         Ok(())
+    }
+}
+
+fn gather<'a>(rows: &'a Rows, indices: &'a [u32]) -> Gather<'a> {
+    match rows {
+        Rows::F32(numbers) => Gather { table: Table::F32(numbers), scales: &[], indices },
+        Rows::I8 { numbers, scales } => Gather { table: Table::I8(numbers), scales, indices },
     }
 }
 

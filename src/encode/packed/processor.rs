@@ -14,7 +14,7 @@ use crate::encode::tensors;
 use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
 use crate::kernel::{DistanceBias, Isa, LayerNorm, LinearWeights, Operand, Precision, Rotary, Team, Workspace};
-use crate::models::{Encoder, ModelFolder, Pooling};
+use crate::models::{Encoder, ModelFolder, Pooling, Rows};
 
 /// A few abstracts: enough rows for the products, few enough that activations stay in the caches and that threads end
 /// together.
@@ -62,7 +62,7 @@ pub(super) struct Scratch {
 impl Machine for Processor {
     type Linear = LinearWeights;
     type Norm = Norm;
-    type Table = Vec<f32>;
+    type Table = Rows;
     type Rotary = Rotary;
     type Bias = DistanceBias;
 
@@ -74,7 +74,7 @@ impl Machine for Processor {
         Ok(Norm { scale: norm.scale, shift: norm.shift, epsilon })
     }
 
-    fn table(&self, rows: Vec<f32>) -> Result<Vec<f32>> {
+    fn table(&self, rows: Rows) -> Result<Rows> {
         Ok(rows)
     }
 

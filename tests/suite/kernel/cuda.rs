@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use thematic::kernel::{
     self, Activation, Attention, DistanceBias, Gather, Isa, LayerNorm, LinearWeights, Mask, Operand, Output, Precision,
-    Rotary, Workspace,
+    Rotary, Table, Workspace,
 };
 
 use crate::emulator::{Launch, Number};
@@ -74,7 +74,8 @@ fn embeds<T: Number>() {
         let (words, positions, norm) = (numbers::<f32>(11 * width, 1), numbers::<f32>(9 * width, 2), Norm::new(width));
         let (ids, places): (Vec<u32>, Vec<u32>) = (0..n_rows as u32).map(|row| (row * 7 % 11, 8 - row)).unzip();
         for with_positions in [true, false] {
-            let tables = [Gather { table: &words, indices: &ids }, Gather { table: &positions, indices: &places }];
+            let gather = |table, indices| Gather { table: Table::F32(table), scales: &[], indices };
+            let tables = [gather(&words, &ids), gather(&positions, &places)];
             let mut expected = vec![0.0; n_rows * width];
             kernel::embed(Isa::PORTABLE, &tables[..1 + usize::from(with_positions)], width, &mut expected);
             kernel::layer_norm(Isa::PORTABLE, &norm.view(), &mut expected, None, &mut Workspace::new());

@@ -227,16 +227,27 @@ fn rows_are_embedded_normalised_and_pooled() {
         for dim in [1, 3, 4, 15, 16, 17, 33, 100] {
             let (words, positions) = (numbers(9 * dim, 1), numbers(5 * dim, 2));
             let tables = [
-                Gather { table: &words, indices: &[8, 0, 3, 3, 1] },
-                Gather { table: &positions, indices: &[0, 1, 2, 3, 4] },
+                Gather { table: Table::F32(&words), scales: &[], indices: &[8, 0, 3, 3, 1] },
+                Gather { table: Table::F32(&positions), scales: &[], indices: &[0, 1, 2, 3, 4] },
             ];
             let mut rows = vec![f32::NAN; 5 * dim];
             embed(isa, &tables, dim, &mut rows);
             assert_eq!(rows[2 * dim + dim - 1], words[4 * dim - 1] + positions[3 * dim - 1], "{isa}, {dim}");
+            embeds_bytes_as_scaled_numbers(isa, dim, tables[1]);
             check_layer_norm(isa, rows.clone(), dim);
             check_pool(isa, &rows, dim);
         }
     }
+}
+
+fn embeds_bytes_as_scaled_numbers(isa: Isa, dim: usize, positions: Gather<'_>) {
+    let (bytes, scales): (Vec<i8>, _) = ((0..9 * dim).map(|at| (at * 37 % 256) as u8 as i8).collect(), numbers(9, 3));
+    let scaled: Vec<f32> = bytes.iter().enumerate().map(|(at, &byte)| f32::from(byte) * scales[at / dim]).collect();
+    let indices = &[8, 0, 3, 3, 1];
+    let (mut rows, mut expected) = (vec![f32::NAN; 5 * dim], vec![f32::NAN; 5 * dim]);
+    embed(isa, &[Gather { table: Table::I8(&bytes), scales: &scales, indices }, positions], dim, &mut rows);
+    embed(isa, &[Gather { table: Table::F32(&scaled), scales: &[], indices }, positions], dim, &mut expected);
+    assert_eq!(rows, expected, "{isa}, {dim}");
 }
 
 #[test]
