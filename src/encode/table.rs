@@ -37,11 +37,7 @@ impl Table {
             return Err(weights.bad_tensor("mapping", &format!("points to row {row} of {stored}")));
         }
         let rows = weights.rows(layout.rows)?;
-        let scales = match &rows {
-            Rows::F32(_) => None,
-            Rows::I8 { scales, .. } => Some(scales.as_slice()),
-        };
-        let factors = factors(weights, layout, &mapping, scales)?;
+        let factors = factors(weights, layout, &mapping, rows.scales())?;
         Ok(Self { isa, width: layout.dimension, rows, mapping, factors, neutral: OnceLock::new() })
     }
 
@@ -54,12 +50,8 @@ impl Table {
     fn mean(&self, tokens: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
         let count = tokens.len() as f32;
         let picks: Vec<(usize, f32)> = tokens.map(|token| self.pick(token)).collect();
-        let table = match &self.rows {
-            Rows::F32(numbers) => kernel::Table::F32(numbers),
-            Rows::I8 { numbers, .. } => kernel::Table::I8(numbers),
-        };
         let mut sum = vec![0.0; self.width];
-        sum_rows(self.isa, table, &picks, &mut sum);
+        sum_rows(self.isa, numbers_of(&self.rows), &picks, &mut sum);
         sum.iter_mut().for_each(|value| *value /= count);
         sum
     }
@@ -91,18 +83,22 @@ impl Engine for Table {
     }
 }
 
+/// The rows as kernels take them, without their scales.
+pub(super) fn numbers_of(rows: &Rows) -> kernel::Table<'_> {
+    match rows {
+        Rows::F32(numbers) => kernel::Table::F32(numbers),
+        Rows::I8 { numbers, .. } => kernel::Table::I8(numbers),
+    }
+}
+
 /// The weight of each token times the scale of its row; `None` where there is neither.
-fn factors(
-    weights: &Weights,
-    layout: &StaticTable,
-    mapping: &[usize],
-    scales: Option<&[f32]>,
-) -> Result<Option<Vec<f32>>> {
+fn factors(weights: &Weights, layout: &StaticTable, mapping: &[usize], scales: &[f32]) -> Result<Option<Vec<f32>>> {
     let own = if layout.weighted { Some(weights.f32("weights")?) } else { None };
-    let scale_of = |token: usize| scales.map_or(1.0, |scales| scales[mapping.get(token).copied().unwrap_or(token)]);
+    let row_of = |token: usize| mapping.get(token).copied().unwrap_or(token);
+    let scale_of = |token: usize| if scales.is_empty() { 1.0 } else { scales[row_of(token)] };
     Ok(match own {
         Some(own) => Some(own.iter().enumerate().map(|(token, weight)| weight * scale_of(token)).collect()),
-        None if scales.is_some() => Some((0..layout.vocab_size).map(scale_of).collect()),
+        None if !scales.is_empty() => Some((0..layout.vocab_size).map(scale_of).collect()),
         None => None,
     })
 }

@@ -40,9 +40,21 @@ impl Rows {
         match self {
             Self::F32(numbers) => numbers,
             Self::I8 { numbers, scales } => {
-                let width = numbers.len() / scales.len().max(1);
-                numbers.iter().enumerate().map(|(at, &number)| f32::from(number) * scales[at / width]).collect()
+                let width = (numbers.len() / scales.len().max(1)).max(1);
+                let mut scaled = Vec::with_capacity(numbers.len());
+                for (row, scale) in numbers.chunks_exact(width).zip(scales) {
+                    scaled.extend(row.iter().map(|&number| f32::from(number) * scale));
+                }
+                scaled
             }
+        }
+    }
+
+    /// What each row is multiplied by; empty where that is nothing.
+    pub fn scales(&self) -> &[f32] {
+        match self {
+            Self::F32(_) => &[],
+            Self::I8 { scales, .. } => scales,
         }
     }
 }
@@ -131,11 +143,16 @@ impl Weights {
     /// # Errors
     /// As [`Self::f32`].
     pub fn rows(&self, name: &str) -> Result<Rows> {
+        if self.updates.contains_key(name) { self.f32(name).map(Rows::F32) } else { self.stored_rows(name) }
+    }
+
+    /// As [`Self::rows`], without what adapters add.
+    fn stored_rows(&self, name: &str) -> Result<Rows> {
         let entry = self.entry(name)?;
-        if !self.is_int8(name) || self.updates.contains_key(name) {
-            return self.f32(name).map(Rows::F32);
+        if entry.dtype != Dtype::I8 {
+            return self.plain_f32(name, entry).map(Rows::F32);
         }
-        let scales = self.scales(name)?.unwrap_or_else(|| vec![1.0; entry.shape.first().copied().unwrap_or(0)]);
+        let scales = self.scales(name)?.unwrap_or_else(|| vec![1.0; entry.shape.first().copied().unwrap_or(1)]);
         Ok(Rows::I8 { numbers: self.data(entry).iter().map(|byte| byte.cast_signed()).collect(), scales })
     }
 
@@ -145,16 +162,7 @@ impl Weights {
     /// [`Error::Model`] where there is no such tensor, its numbers are of a kind that has no place in weights, or its
     /// scales are not one per row.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
-        let entry = self.entry(name)?;
-        let mut values = self.plain_f32(name, entry)?;
-        if entry.dtype == Dtype::I8
-            && let Some(scales) = self.scales(name)?
-        {
-            let width = entry.shape[1..].iter().product::<usize>().max(1);
-            for (row, scale) in values.chunks_exact_mut(width).zip(scales) {
-                row.iter_mut().for_each(|value| *value *= scale);
-            }
-        }
+        let mut values = self.stored_rows(name)?.into_f32();
         if let Some(update) = self.updates.get(name) {
             update.add_to(&mut values);
         }

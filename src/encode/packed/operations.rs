@@ -11,10 +11,11 @@ use candle_core::{CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, 
 use super::pass;
 use super::processor::{Norm, Packed, Processor, Scratch};
 use super::{Layer, Network};
+use crate::encode::table::numbers_of;
 use crate::encode::tokens::PackedTokens;
 use crate::kernel::{
-    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Output, Table, attention, embed,
-    layer_norm, layer_norm_to, linear, rotate,
+    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Output, attention, embed, layer_norm,
+    layer_norm_to, linear, rotate,
 };
 use crate::models::Rows;
 
@@ -84,10 +85,7 @@ impl InplaceOp1 for Embed<'_> {
 }
 
 fn gather<'a>(rows: &'a Rows, indices: &'a [u32]) -> Gather<'a> {
-    match rows {
-        Rows::F32(numbers) => Gather { table: Table::F32(numbers), scales: &[], indices },
-        Rows::I8 { numbers, scales } => Gather { table: Table::I8(numbers), scales, indices },
-    }
+    Gather { table: numbers_of(rows), scales: rows.scales(), indices }
 }
 
 /// A layer, on the residual path.
