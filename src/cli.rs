@@ -18,7 +18,7 @@ use crate::encode::{Device, WITH_CUDA};
 const AFTER_HELP: &str = "\
 Start with:  thematic explore papers.jsonl
 
-Every option that is a setting has a variable, named beside it. THEMATIC_ISA=portable|avx2|avx512|avx512bf16|amx
+Every option that is a setting has a variable, named beside it. THEMATIC_ISA=portable|avx2|avx512|avx512vnni|avx512bf16|amx
 limits the processor's instructions that are used, for tests and bug reports; THEMATIC_CUDA names the
 `thematic-cuda` that computes on GPUs, where it does not lie beside this program.";
 

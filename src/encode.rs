@@ -40,7 +40,7 @@ use crate::progress::{Progress, Silent};
 use crate::vectors::{Vectors, normalise};
 use engine::Engine;
 use head::Head;
-use options::{check_device, dimensions, gpu_precision, kernel_precision, max_length, only_f32, only_the_processor};
+use options::{arithmetic, check_device, dimensions, gpu_precision, max_length, only_f32, only_the_processor};
 use tokens::{PackedTokens, TextTokenizer, Tokenised};
 use worker::{Stuck, Worker};
 
@@ -66,7 +66,7 @@ pub struct ModelIdentity {
     pub pooling: String,
     /// Tokens read of a text; 0 is no limit.
     pub max_length: usize,
-    /// `f32`, `bf16`.
+    /// `f32`, `bf16`, `f16`, `int8`.
     pub precision: String,
     /// Numbers in a vector.
     pub dimensions: usize,
@@ -270,12 +270,13 @@ fn transformer(
     match (architecture, options.engine) {
         (Architecture::Encoder(encoder), EngineChoice::Auto | EngineChoice::Packed) => match options.device.gpus() {
             Some(gpus) => {
-                let precision = gpu_precision(options.precision);
+                let precision = gpu_precision(options.precision)?;
                 gpus.iter().map(|&gpu| packed::cuda::load(model, encoder, pooling, gpu, precision)).collect()
             }
             None => {
-                let precision = kernel_precision(options.precision, isa)?;
-                Ok(vec![Box::new(packed::Packed::load(model, encoder, pooling, isa, precision, threads)?)])
+                let in_int8 = packed::stored_in_int8(model, encoder)?;
+                let arithmetic = arithmetic(options.precision, isa, in_int8)?;
+                Ok(vec![Box::new(packed::Packed::load(model, encoder, pooling, isa, arithmetic, threads)?)])
             }
         },
         (Architecture::Qwen3(_), EngineChoice::Packed) => {

@@ -8,6 +8,7 @@
 
 mod attention;
 mod buffer;
+mod byte_rows;
 pub mod cuda;
 mod dot;
 mod driver;

@@ -141,6 +141,8 @@ pub enum Precision {
     Bf16,
     /// On GPUs only
     F16,
+    /// On processors only; what `auto` is for a model of 8-bit weights where it is fastest
+    Int8,
 }
 
 /// How papers become themes.

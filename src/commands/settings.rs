@@ -203,6 +203,7 @@ fn precision(typed: cli::Precision) -> Precision {
         cli::Precision::F32 => Precision::F32,
         cli::Precision::Bf16 => Precision::Bf16,
         cli::Precision::F16 => Precision::F16,
+        cli::Precision::Int8 => Precision::Int8,
     }
 }
 

@@ -45,6 +45,28 @@ pub enum Precision {
     Bf16,
     /// float16 products, summed in 32 bits: on GPUs only.
     F16,
+    /// Products of 8-bit weights and activations rounded to bytes: on processors only.
+    Int8,
+}
+
+/// In which numbers a processor computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arithmetic {
+    /// What parts of a network hand to each other.
+    pub(super) activations: kernel::Precision,
+    /// Whether products take weights of 8 bits and round activations to bytes.
+    pub(super) int8_weights: bool,
+}
+
+impl Arithmetic {
+    /// What a collection records.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self { int8_weights: true, .. } => "int8",
+            Self { activations: kernel::Precision::F32, .. } => "f32",
+            Self { activations: kernel::Precision::Bf16, .. } => "bf16",
+        }
+    }
 }
 
 /// Which implementation computes.
@@ -92,36 +114,47 @@ pub(super) fn only_the_processor(device: &Device, what: &str) -> Result<()> {
     }
 }
 
-pub(super) fn gpu_precision(asked: Precision) -> cuda::Precision {
+pub(super) fn gpu_precision(asked: Precision) -> Result<cuda::Precision> {
     match asked {
-        Precision::Auto | Precision::Bf16 => cuda::Precision::Bf16,
-        Precision::F16 => cuda::Precision::F16,
-        Precision::F32 => cuda::Precision::F32,
+        Precision::Auto | Precision::Bf16 => Ok(cuda::Precision::Bf16),
+        Precision::F16 => Ok(cuda::Precision::F16),
+        Precision::F32 => Ok(cuda::Precision::F32),
+        Precision::Int8 => {
+            let problem = Problem::new("`--precision int8`", "GPUs compute in bf16, f16 and f32 only");
+            Err(Error::Usage(
+                problem.hint("leave `--precision` at `auto`, or compute on the processor: `--device cpu`"),
+            ))
+        }
     }
 }
 
-pub(super) fn kernel_precision(asked: Precision, isa: Isa) -> Result<kernel::Precision> {
-    match asked {
-        Precision::Auto => Ok(isa.best_precision()),
-        Precision::F32 => Ok(kernel::Precision::F32),
-        Precision::Bf16 => Ok(kernel::Precision::Bf16),
+/// What a processor computes in. Where nothing is asked for, weights that are stored in 8 bits are multiplied as they are
+/// if that is fastest.
+pub(super) fn arithmetic(asked: Precision, isa: Isa, stored_in_int8: bool) -> Result<Arithmetic> {
+    let (activations, int8_weights) = match asked {
+        Precision::Auto => (isa.best_precision(), stored_in_int8 && isa.prefers_int8()),
+        Precision::Int8 => (isa.best_precision(), true),
+        Precision::F32 => (kernel::Precision::F32, false),
+        Precision::Bf16 => (kernel::Precision::Bf16, false),
         Precision::F16 => {
-            let problem = Problem::new("`--precision f16`", "the processor computes in f32 and bf16 only");
-            Err(Error::Usage(problem.hint("leave `--precision` at `auto`, or compute on a GPU: `--device cuda`")))
+            let problem = Problem::new("`--precision f16`", "the processor computes in f32, bf16 and int8 only");
+            let hint = "leave `--precision` at `auto`, or compute on a GPU: `--device cuda`";
+            return Err(Error::Usage(problem.hint(hint)));
         }
-    }
+    };
+    Ok(Arithmetic { activations, int8_weights })
 }
 
 pub(super) fn only_f32(precision: Precision) -> Result<()> {
-    match precision {
-        Precision::Auto | Precision::F32 => Ok(()),
-        Precision::Bf16 | Precision::F16 => {
-            let name = if precision == Precision::F16 { "f16" } else { "bf16" };
-            let cause = "the engine that runs this model computes in f32 only";
-            let problem = Problem::new(format!("`--precision {name}`"), cause);
-            Err(Error::Usage(problem.hint("leave `--precision` at `auto`")))
-        }
-    }
+    let name = match precision {
+        Precision::Auto | Precision::F32 => return Ok(()),
+        Precision::Bf16 => "bf16",
+        Precision::F16 => "f16",
+        Precision::Int8 => "int8",
+    };
+    let cause = "the engine that runs this model computes in f32 only";
+    let problem = Problem::new(format!("`--precision {name}`"), cause);
+    Err(Error::Usage(problem.hint("leave `--precision` at `auto`")))
 }
 
 pub(super) fn max_length(model: &ModelFolder, options: &Options) -> Result<Option<usize>> {

@@ -23,6 +23,14 @@ use crate::models::{
 pub(super) const DISTANCE_BUCKETS: usize = 32;
 const FARTHEST_BUCKET: f64 = 128.0;
 
+/// Whether the products of a model are stored as weights of 8 bits, all of them.
+///
+/// # Errors
+/// As for loading it.
+pub(super) fn stored_in_int8(model: &ModelFolder, encoder: &Encoder) -> Result<bool> {
+    Ok(model.bottleneck.is_none() && EncoderTensors::open(&model.weights, encoder)?.maps_are_int8())
+}
+
 /// What holds the weights of a network in the form that its kernels read.
 trait Machine {
     /// A linear map.
@@ -36,7 +44,7 @@ trait Machine {
     /// What attention adds by head and distance.
     type Bias;
 
-    fn linear(&self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Result<Self::Linear>;
+    fn linear(&self, weight: Rows, n_in: usize, bias: Option<&[f32]>) -> Result<Self::Linear>;
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<Self::Norm>;
     fn table(&self, rows: Rows) -> Result<Self::Table>;
     fn rotary(&self, longest: usize, frequencies: &[f32]) -> Result<Self::Rotary>;
@@ -147,12 +155,12 @@ impl<M: Machine> Loading<'_, M> {
         Ok(Layer {
             mask: settings.window.map_or(Mask::Full, Mask::Window),
             rotary,
-            query_key_value: self.linear(&layer.query_key_value, hidden)?,
-            output: self.linear(&layer.output, hidden)?,
+            query_key_value: self.linear(layer.query_key_value, hidden)?,
+            output: self.linear(layer.output, hidden)?,
             attention_norm: layer.attention_norm.map(|norm| self.norm(norm)).transpose()?,
-            gate: layer.gate.map(|gate| self.linear(&gate, hidden)).transpose()?,
-            up: self.linear(&layer.up, hidden)?,
-            down: self.linear(&layer.down, inner)?,
+            gate: layer.gate.map(|gate| self.linear(gate, hidden)).transpose()?,
+            up: self.linear(layer.up, hidden)?,
+            down: self.linear(layer.down, inner)?,
             feed_forward_norm: self.norm(layer.feed_forward_norm)?,
             bottleneck: None,
         })
@@ -161,16 +169,16 @@ impl<M: Machine> Loading<'_, M> {
     fn bottleneck(&self, adapter: Option<&models::Bottleneck>, number: usize) -> Result<Option<Bottleneck<M>>> {
         let Some(adapter) = adapter else { return Ok(None) };
         let Some(layer) = adapter.layer(number)? else { return Ok(None) };
-        let linear = |weight, bias| tensors::Linear { weight, bias: Some(bias) };
+        let linear = |weight, bias| tensors::Linear { weight: Rows::F32(weight), bias: Some(bias) };
         Ok(Some(Bottleneck {
             activation: activation(adapter.activation)?,
-            down: self.linear(&linear(layer.down, layer.down_bias), self.encoder.hidden_size)?,
-            up: self.linear(&linear(layer.up, layer.up_bias), adapter.size)?,
+            down: self.linear(linear(layer.down, layer.down_bias), self.encoder.hidden_size)?,
+            up: self.linear(linear(layer.up, layer.up_bias), adapter.size)?,
         }))
     }
 
-    fn linear(&self, linear: &tensors::Linear, n_in: usize) -> Result<M::Linear> {
-        self.machine.linear(&linear.weight, n_in, linear.bias.as_deref())
+    fn linear(&self, linear: tensors::Linear, n_in: usize) -> Result<M::Linear> {
+        self.machine.linear(linear.weight, n_in, linear.bias.as_deref())
     }
 
     fn norm(&self, norm: tensors::Norm) -> Result<M::Norm> {

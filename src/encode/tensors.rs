@@ -26,7 +26,7 @@ pub(super) struct EncoderTensors<'a> {
 
 /// A linear map: a row of inputs for each output.
 pub(super) struct Linear {
-    pub(super) weight: Vec<f32>,
+    pub(super) weight: Rows,
     pub(super) bias: Option<Vec<f32>>,
 }
 
@@ -60,6 +60,14 @@ impl<'a> EncoderTensors<'a> {
         needed.iter().try_for_each(|tensor| tensors.check(tensor))?;
         tensors.refuse_others(&needed)?;
         Ok(tensors)
+    }
+
+    /// Whether the maps of all layers are rows of 8 bits.
+    pub(super) fn maps_are_int8(&self) -> bool {
+        let needed = self.needed();
+        let is_map = |needed: &&Needed| needed.shape.len() == 2 && needed.name.starts_with(self.layout.layer);
+        let mut maps = needed.iter().filter(is_map).peekable();
+        maps.peek().is_some() && maps.all(|map| self.weights.stays_int8(&format!("{}{}", self.prefix, map.name)))
     }
 
     /// Which of the encoder's layouts the file has.
@@ -150,7 +158,8 @@ impl<'a> EncoderTensors<'a> {
 
     fn linear(&self, name: &str, bias: bool) -> Result<Linear> {
         let bias = bias.then(|| self.load(&format!("{name}.bias"))).transpose()?;
-        Ok(Linear { weight: self.load(&format!("{name}.weight"))?, bias })
+        let weight = self.weights.rows(&format!("{}{name}.weight", self.prefix))?;
+        Ok(Linear { weight, bias })
     }
 
     fn norm(&self, name: &str) -> Result<Norm> {
@@ -232,18 +241,15 @@ impl<'a> EncoderTensors<'a> {
 impl Linear {
     fn concat(parts: Vec<Self>) -> Self {
         let biases: Option<Vec<Vec<f32>>> = parts.iter().map(|part| part.bias.clone()).collect();
-        let weight = parts.into_iter().map(|part| part.weight).reduce(|mut all, more| {
-            all.extend(more);
-            all
-        });
-        Self { weight: weight.unwrap_or_default(), bias: biases.map(|biases| biases.concat()) }
+        let weight = Rows::concat(parts.into_iter().map(|part| part.weight).collect());
+        Self { weight, bias: biases.map(|biases| biases.concat()) }
     }
 
     /// The first and the second half of the outputs.
     fn halves(mut self) -> (Self, Self) {
-        let second = self.weight.split_off(self.weight.len() / 2);
         let second_bias = self.bias.as_mut().map(|bias| bias.split_off(bias.len() / 2));
-        (self, Self { weight: second, bias: second_bias })
+        let (weight, second) = self.weight.halves();
+        (Self { weight, ..self }, Self { weight: second, bias: second_bias })
     }
 }
 

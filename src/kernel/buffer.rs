@@ -14,6 +14,10 @@ pub(super) unsafe trait Plain: Copy {}
 unsafe impl Plain for f32 {}
 // SAFETY: a transparent wrapper of u16: two bytes, all patterns valid.
 unsafe impl Plain for bf16 {}
+// SAFETY: one byte, all patterns valid.
+unsafe impl Plain for i8 {}
+// SAFETY: one byte, all patterns valid.
+unsafe impl Plain for u8 {}
 
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]

@@ -23,7 +23,9 @@ pub enum Level {
     Avx2,
     /// AVX-512 F, BW, DQ and VL.
     Avx512,
-    /// AVX-512 with bf16 dot products.
+    /// AVX-512 with dot products of bytes.
+    Avx512Vnni,
+    /// AVX-512 with dot products of bytes and of bf16.
     Avx512Bf16,
     /// AMX tiles of bf16.
     AmxBf16,
@@ -56,7 +58,7 @@ impl Isa {
         Level::ALL.into_iter().filter(|&level| level <= detected()).map(Self).collect()
     }
 
-    /// The set of that name (`portable`, `avx2`, `avx512`, `avx512bf16`, `amx`), or the best one for `auto`. `setting`
+    /// The set of that name (`portable`, `avx2`, `avx512`, `avx512vnni`, `avx512bf16`, `amx`), or the best one for `auto`. `setting`
     /// is where the name was given, for the error.
     ///
     /// # Errors
@@ -95,12 +97,18 @@ impl Isa {
         }
     }
 
+    /// Whether products of 8-bit weights are fastest as they are: there is an instruction for them, and none for tiles of
+    /// bf16, which do as much.
+    pub fn prefers_int8(self) -> bool {
+        matches!(self.0, Level::Avx512Vnni | Level::Avx512Bf16)
+    }
+
     /// Numbers of f32 in a vector.
     pub(super) fn lanes(self) -> usize {
         match self.0 {
             Level::Portable => 4,
             Level::Avx2 => 8,
-            Level::Avx512 | Level::Avx512Bf16 | Level::AmxBf16 => 16,
+            Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 | Level::AmxBf16 => 16,
         }
     }
 
@@ -117,13 +125,15 @@ impl fmt::Display for Isa {
 }
 
 impl Level {
-    const ALL: [Self; 5] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::AmxBf16];
+    const ALL: [Self; 6] =
+        [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16, Self::AmxBf16];
 
     fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512vnni",
             Self::Avx512Bf16 => "avx512bf16",
             Self::AmxBf16 => "amx",
         }
@@ -165,8 +175,11 @@ fn detect() -> Level {
     if !has!("avx512f", "avx512bw", "avx512dq", "avx512vl") {
         return Level::Avx2;
     }
-    if !has!("avx512bf16") {
+    if !has!("avx512vnni") {
         return Level::Avx512;
+    }
+    if !has!("avx512bf16") {
+        return Level::Avx512Vnni;
     }
     if super::tiles::processor_has_bf16_tiles() && super::tiles::ask_permission() {
         return Level::AmxBf16;
@@ -191,7 +204,7 @@ mod tests {
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = Isa::parse("SET", "sse9").expect_err("unknown");
         assert_eq!(error.to_string(), "SET: `sse9` is no instruction set");
-        assert!(error.hint().expect("a hint").contains("portable, avx2, avx512, avx512bf16, amx"));
+        assert!(error.hint().expect("a hint").contains("portable, avx2, avx512, avx512vnni, avx512bf16, amx"));
     }
 
     #[test]

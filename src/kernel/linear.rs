@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "several threads write one output")]
 
 mod half;
+mod int8;
 mod single;
 
 use std::ops::Range;
@@ -18,7 +19,8 @@ use super::product::{PackedMatrix, TileUser};
 use super::simd::Simd;
 use super::{Isa, Workspace, square};
 
-/// Weights and bias of a layer, laid out for one instruction set and precision.
+/// Weights and bias of a layer, laid out for one instruction set. Weights of f32 and of bf16 take activations of their
+/// precision, those of 8 bits take either and round them to bytes.
 #[derive(Debug, Clone)]
 pub struct LinearWeights {
     isa: Isa,
@@ -33,6 +35,7 @@ pub struct LinearWeights {
 enum Packed {
     Single(PackedMatrix),
     Half(square::Panels),
+    Int8(int8::Panels),
 }
 
 /// Where a product goes.
@@ -52,12 +55,21 @@ impl LinearWeights {
     /// Packs `weight`, row-major with a row of `n_in` numbers for each output, and one bias for each output.
     pub fn pack(isa: Isa, precision: Precision, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Self {
         assert!(n_in > 0 && weight.len().is_multiple_of(n_in), "not a whole number of rows");
-        let n_out = weight.len() / n_in;
-        assert!(bias.is_none_or(|bias| bias.len() == n_out), "one bias for each output");
         let panels = match precision {
             Precision::F32 => Packed::Single(PackedMatrix::pack(isa, weight, n_in)),
             Precision::Bf16 => Packed::Half(square::Panels::pack(weight, n_in)),
         };
+        Self::new(isa, (weight.len() / n_in, n_in), bias, panels)
+    }
+
+    /// As [`Self::pack`], of whole numbers that are multiplied by a scale for each output.
+    pub fn pack_int8(isa: Isa, weight: &[i8], scales: &[f32], n_in: usize, bias: Option<&[f32]>) -> Self {
+        assert_eq!(weight.len(), scales.len() * n_in, "a scale and a row of inputs for each output");
+        Self::new(isa, (scales.len(), n_in), bias, Packed::Int8(int8::Panels::pack(weight, scales, n_in)))
+    }
+
+    fn new(isa: Isa, (n_out, n_in): (usize, usize), bias: Option<&[f32]>, panels: Packed) -> Self {
+        assert!(bias.is_none_or(|bias| bias.len() == n_out), "one bias for each output");
         let mut padded = Buffer::zeroed(n_out.next_multiple_of(super::operand::SIDE));
         padded[..n_out].copy_from_slice(bias.unwrap_or(&vec![0.0; n_out]));
         Self { isa, n_in, n_out, bias: padded, panels }
@@ -73,11 +85,12 @@ impl LinearWeights {
         self.n_out
     }
 
-    /// What its products are computed in.
-    pub fn precision(&self) -> Precision {
+    /// What activations must be, where not all will do.
+    fn takes(&self) -> Option<Precision> {
         match self.panels {
-            Packed::Single(_) => Precision::F32,
-            Packed::Half(_) => Precision::Bf16,
+            Packed::Single(_) => Some(Precision::F32),
+            Packed::Half(_) => Some(Precision::Bf16),
+            Packed::Int8(_) => None,
         }
     }
 }
@@ -91,7 +104,8 @@ pub fn linear(
     workspace: &mut Workspace,
 ) {
     assert_eq!(input.dim(), weights.n_in, "the input has another width than the weights");
-    assert_eq!(input.precision(), weights.precision(), "the input has another precision than the weights");
+    let takes = weights.takes().unwrap_or(input.precision());
+    assert_eq!(input.precision(), takes, "the input has another precision than the weights");
     match &mut output {
         Output::Rows(rows) | Output::Residual(rows) => {
             assert_eq!(rows.len(), input.n_rows() * weights.n_out, "the output has another shape than the product");
@@ -109,6 +123,7 @@ pub fn linear(
     match &weights.panels {
         Packed::Single(packed) => single::multiply(packed, input, &finish, workspace),
         Packed::Half(panels) => half::multiply(weights.isa, panels, input, &finish, workspace),
+        Packed::Int8(panels) => int8::multiply(weights.isa, panels, input, &finish, workspace),
     }
 }
 

@@ -41,6 +41,10 @@ pub(super) trait Simd: Copy {
     type F32: Copy;
     /// Two bf16 per lane.
     type Pairs: Copy;
+    /// Four bytes per lane.
+    type Quads: Copy;
+    /// A whole number of 32 bits per lane.
+    type I32: Copy;
     /// One truth value per lane.
     type Mask: Copy;
     /// Numbers in a vector.
@@ -94,6 +98,18 @@ pub(super) trait Simd: Copy {
     fn add_products(self, sum: Self::F32, a: Self::Pairs, b: Self::Pairs) -> Self::F32;
     /// Rounds to nearest, ties to even. Denormal results may become zero.
     fn store_bf16(self, vector: Self::F32, to: &mut [bf16]);
+    /// Sums of nothing.
+    fn zeros(self) -> Self::I32;
+    /// Four whole numbers for each lane, one after the other.
+    fn load_quads(self, from: &[i8]) -> Self::Quads;
+    /// Four whole numbers from zero on, the same for each lane.
+    fn splat_quad(self, from: [u8; 4]) -> Self::Quads;
+    /// In each lane `sum` and the products of four numbers from zero on and four of either sign.
+    fn add_byte_products(self, sum: Self::I32, a: Self::Quads, b: Self::Quads) -> Self::I32;
+    /// Sums as numbers, rounded to nearest.
+    fn to_f32(self, sums: Self::I32) -> Self::F32;
+    /// The nearest whole numbers, ties to even, of a vector within 0 and 255.
+    fn store_u8(self, vector: Self::F32, to: &mut [u8]);
 
     fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
@@ -114,6 +130,11 @@ pub(super) trait Simd: Copy {
     fn bits(self, mask: Self::Mask) -> u32;
     fn sum(self, vector: Self::F32) -> f32;
     fn largest(self, vector: Self::F32) -> f32;
+    /// The largest number of each vector.
+    #[inline(always)]
+    fn largest_of_each(self, [a, b, c, d]: [Self::F32; 4]) -> [f32; 4] {
+        [self.largest(a), self.largest(b), self.largest(c), self.largest(d)]
+    }
 }
 
 /// The first two numbers of a slice, as they lie in memory.
@@ -133,6 +154,8 @@ impl Isa {
             Level::Avx2 => return unsafe { avx2::run(kernel) },
             // SAFETY: as above, for AVX-512 F, BW, DQ and VL, and AVX2 before them.
             Level::Avx512 => return unsafe { avx512::run(kernel) },
+            // SAFETY: as above, and AVX-512 VNNI.
+            Level::Avx512Vnni => return unsafe { avx512::run_vnni(kernel) },
             // SAFETY: as above, and AVX-512 BF16.
             Level::Avx512Bf16 | Level::AmxBf16 => return unsafe { avx512::run_bf16(kernel) },
         }

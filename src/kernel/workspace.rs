@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::attention;
 use super::buffer::Buffer;
+use super::byte_rows::ByteRows;
 use super::square::Square;
 use super::team::Board;
 
@@ -22,6 +23,7 @@ pub struct Workspace {
 pub(super) struct Scratch {
     pub(super) squares: [Square; 2],
     pub(super) attention: attention::Scratch,
+    pub(super) byte_rows: ByteRows,
     /// One row of activations.
     pub(super) row: Buffer<f32>,
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use thematic::encode::{Device, Encoder, EngineChoice, Kind, Options, Precision, PromptChoice};
+use thematic::kernel::Isa;
 use thematic::models::{ModelFolder, Settings, Weights, resolve};
 use thematic::progress::Silent;
 use thematic::vectors::Vectors;
@@ -150,7 +151,7 @@ fn every_architecture_gives_the_vectors_of_its_authors() {
 }
 
 #[test]
-fn every_architecture_is_independent_of_company_and_near_in_half_precision() {
+fn every_architecture_is_independent_of_company_and_near_in_fewer_bits() {
     let texts = architecture_texts();
     for (name, _) in ARCHITECTURES.into_iter().filter(|(name, _)| *name != "qwen3") {
         let folder = fixture(&format!("tiny-{name}"));
@@ -159,13 +160,15 @@ fn every_architecture_is_independent_of_company_and_near_in_half_precision() {
         let apart = Options { batch_tokens: NonZeroUsize::new(1), threads: NonZeroUsize::new(3), ..exact };
         let apart = encoder(&folder, &apart).encode(&texts, Kind::Document).expect("vectors");
         assert_eq!(together.vectors, apart.vectors, "{name}");
-        let half = Options { precision: Precision::Bf16, ..Options::default() };
-        let half = encoder(&folder, &half).encode(&texts, Kind::Document).expect("vectors");
-        let rows = together.vectors.rows().zip(half.vectors.rows());
-        let cosines = rows.map(|(one, other)| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>());
-        let smallest = cosines.fold(f32::INFINITY, f32::min);
         // Heads of eight numbers and rows of 32 average little of the rounding away.
-        assert!(smallest >= 0.999, "{name}: {smallest}");
+        for (precision, least) in [(Precision::Bf16, 0.999), (Precision::Int8, 0.995)] {
+            let rounded = encoder(&folder, &Options { precision, ..Options::default() });
+            let rounded = rounded.encode(&texts, Kind::Document).expect("vectors");
+            let rows = together.vectors.rows().zip(rounded.vectors.rows());
+            let cosines = rows.map(|(one, other)| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>());
+            let smallest = cosines.fold(f32::INFINITY, f32::min);
+            assert!(smallest >= least, "{name}, {precision:?}: {smallest}");
+        }
     }
 }
 
@@ -292,9 +295,27 @@ fn the_embedded_model_gives_the_vectors_that_sentence_transformers_gives_for_its
         let cosine = smallest_cosine(&encoded.vectors, &golden, "vectors");
         assert!(cosine >= PARITY, "{:?}: {cosine}", options.engine);
     }
-    let suited = Encoder::load(&embedded, &Options::default()).expect("it loads");
-    let cosine = smallest_cosine(&suited.encode(&texts, Kind::Document).expect("vectors").vectors, &golden, "vectors");
-    assert!(cosine >= SUITED, "the precision that suits this machine: {cosine}");
+    for precision in [Precision::Auto, Precision::Int8] {
+        let encoder = Encoder::load(&embedded, &Options { precision, ..Options::default() }).expect("it loads");
+        let vectors = encoder.encode(&texts, Kind::Document).expect("vectors").vectors;
+        let cosine = smallest_cosine(&vectors, &golden, "vectors");
+        assert!(cosine >= SUITED, "{precision:?}, which is {} here: {cosine}", encoder.identity().precision);
+    }
+}
+
+#[test]
+fn weights_of_8_bits_are_multiplied_as_they_are_where_that_is_fastest() {
+    let embedded = resolve(None, &Settings::from_environment(), &Silent).expect("the embedded model");
+    for isa in Isa::available() {
+        let precision_of = |model: &ModelFolder| {
+            let options = Options { isa: Some(isa), ..Options::default() };
+            Encoder::load(model, &options).expect("it loads").identity().precision.clone()
+        };
+        let in_floats = precision_of(&open(&fixture("tiny-bert")));
+        assert_ne!(in_floats, "int8", "{isa}");
+        let expected = if matches!(isa.name(), "avx512vnni" | "avx512bf16") { "int8" } else { &in_floats };
+        assert_eq!(precision_of(&embedded), expected, "{isa}");
+    }
 }
 
 #[test]
@@ -395,6 +416,8 @@ fn what_the_model_does_not_have_is_refused_before_the_first_text() {
     refused(&bert, &Options { dimensions: Some(33), ..Options::default() }, "`--dimensions`: 33 is not from 1 to 32");
     let halves = Options { precision: Precision::Bf16, engine: EngineChoice::Reference, ..Options::default() };
     refused(&bert, &halves, "`--precision bf16`");
+    let bytes = Options { precision: Precision::Int8, engine: EngineChoice::Reference, ..Options::default() };
+    refused(&bert, &bytes, "`--precision int8`");
     refused(&bert, &Options { device: Device::Cuda(vec![0]), ..Options::default() }, "built without CUDA");
     let named = Options { prompt: Some(PromptChoice::Named("query".into())), ..Options::default() };
     refused(&bert, &named, "prompt `query`");

@@ -17,6 +17,12 @@ const F32_LOSS: f64 = 1e-6;
 /// What it may take in bf16, where a number at the edge between two may be rounded to either.
 const BF16_LOSS: f64 = 5e-4;
 
+/// What it may take in 8 bits, where activations at the edge between two bytes become either.
+const INT8_LOSS: f64 = 2e-3;
+
+const PRECISIONS: [(Precision, f64); 3] =
+    [(Precision::F32, F32_LOSS), (Precision::Bf16, BF16_LOSS), (Precision::Int8, INT8_LOSS)];
+
 /// Folders of transformers with texts for them: a tiny one, and the real one where there is one, which is slow in
 /// plain Rust that is compiled for tests.
 fn models() -> Vec<(PathBuf, Vec<String>)> {
@@ -52,7 +58,7 @@ fn largest_loss(one: &Vectors, other: &Vectors) -> f64 {
 #[test]
 fn every_set_gives_the_vectors_of_the_portable_one() {
     for (folder, texts) in models() {
-        for (precision, allowed) in [(Precision::F32, F32_LOSS), (Precision::Bf16, BF16_LOSS)] {
+        for (precision, allowed) in PRECISIONS {
             let portable = encode(&folder, &options(Isa::PORTABLE, precision), &texts);
             for isa in Isa::available() {
                 let loss = largest_loss(&encode(&folder, &options(isa, precision), &texts), &portable);
@@ -66,7 +72,7 @@ fn every_set_gives_the_vectors_of_the_portable_one() {
 fn neither_threads_nor_company_nor_repetition_change_a_bit() {
     let texts = texts();
     for isa in Isa::available() {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for (precision, _) in PRECISIONS {
             let first = encode(&fixture("tiny-bert"), &options(isa, precision), &texts);
             for (threads, batch_tokens) in [(1, 4096), (2, 4096), (3, 4096), (1, 1), (2, 60), (3, 333)] {
                 let other = Options {
@@ -144,7 +150,7 @@ fn a_wrong_set_is_refused_with_the_variable_the_value_and_the_way_out() {
     let said = desk.run_with(&["info"], &[("THEMATIC_ISA", "sse9")]);
     assert_eq!(said.code, 2);
     let expected = "error: THEMATIC_ISA: `sse9` is no instruction set\n\
-                    hint: use auto or one of portable, avx2, avx512, avx512bf16, amx";
+                    hint: use auto or one of portable, avx2, avx512, avx512vnni, avx512bf16, amx";
     assert_eq!(said.err.trim().replace("\n\n", "\n").replace("  ", ""), expected);
     if !Isa::available().iter().any(|isa| isa.name() == "amx") {
         let said = desk.run_with(&["info"], &[("THEMATIC_ISA", "amx")]);

@@ -94,8 +94,8 @@ impl<T: Number> Machine for Weights<T> {
     type Rotary = Rotary;
     type Bias = DistanceBias;
 
-    fn linear(&self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Result<LinearWeights<T>> {
-        self.sent(LinearWeights::upload(&self.lane, weight, n_in, bias))
+    fn linear(&self, weight: Rows, n_in: usize, bias: Option<&[f32]>) -> Result<LinearWeights<T>> {
+        self.sent(LinearWeights::upload(&self.lane, &weight.into_f32(), n_in, bias))
     }
 
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<NormWeights> {

@@ -9,6 +9,7 @@ use candle_core::{Storage, Tensor};
 
 use super::{Machine, Network, operations};
 use crate::encode::engine::{Engine, Habits};
+use crate::encode::options::Arithmetic;
 use crate::encode::pooling::pool;
 use crate::encode::tensors;
 use crate::encode::tokens::PackedTokens;
@@ -24,7 +25,7 @@ const HABITS: Habits = Habits { batch_tokens: 1024, light: false, callers: None 
 #[derive(Clone, Copy)]
 pub(super) struct Processor {
     pub(super) isa: Isa,
-    pub(super) precision: Precision,
+    pub(super) arithmetic: Arithmetic,
 }
 
 /// A transformer on packed tokens.
@@ -66,8 +67,12 @@ impl Machine for Processor {
     type Rotary = Rotary;
     type Bias = DistanceBias;
 
-    fn linear(&self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Result<LinearWeights> {
-        Ok(LinearWeights::pack(self.isa, self.precision, weight, n_in, bias))
+    fn linear(&self, weight: Rows, n_in: usize, bias: Option<&[f32]>) -> Result<LinearWeights> {
+        if self.arithmetic.int8_weights {
+            let (numbers, scales) = weight.into_int8(n_in);
+            return Ok(LinearWeights::pack_int8(self.isa, &numbers, &scales, n_in, bias));
+        }
+        Ok(LinearWeights::pack(self.isa, self.arithmetic.activations, &weight.into_f32(), n_in, bias))
     }
 
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<Norm> {
@@ -94,10 +99,10 @@ impl Packed {
         encoder: &Encoder,
         pooling: &Pooling,
         isa: Isa,
-        precision: Precision,
+        arithmetic: Arithmetic,
         threads: usize,
     ) -> Result<Self> {
-        let processor = Processor { isa, precision };
+        let processor = Processor { isa, arithmetic };
         Ok(Self {
             processor,
             network: Network::load(&processor, model, encoder)?,
@@ -109,7 +114,7 @@ impl Packed {
 
     fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
         let kept = self.memories.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let new = || Memory { rows: None, scratch: Scratch::new(self.processor.precision) };
+        let new = || Memory { rows: None, scratch: Scratch::new(self.processor.arithmetic.activations) };
         let mut memory = kept.unwrap_or_else(new);
         let done = work(&mut memory);
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
@@ -144,10 +149,7 @@ impl Engine for Packed {
     }
 
     fn precision(&self) -> &'static str {
-        match self.processor.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        }
+        self.processor.arithmetic.name()
     }
 }
 

@@ -32,6 +32,8 @@ fn first_lanes(_proof: Avx2, n: usize) -> __m256i {
 impl Simd for Avx2 {
     type F32 = __m256;
     type Pairs = __m256i;
+    type Quads = __m256i;
+    type I32 = __m256i;
     type Mask = __m256;
     const LANES: usize = 8;
 
@@ -143,6 +145,54 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn zeros(self) -> __m256i {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    #[inline(always)]
+    fn load_quads(self, from: &[i8]) -> __m256i {
+        // SAFETY: `self` proves AVX, and the slice taken holds the 32 bytes read.
+        unsafe { _mm256_loadu_si256(from[..32].as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn splat_quad(self, from: [u8; 4]) -> __m256i {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_set1_epi32(i32::from_le_bytes(from)) }
+    }
+
+    #[inline(always)]
+    fn add_byte_products(self, sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            // Every second byte of both as numbers of 16 bits, whose products two by two fit 32.
+            let a_first = _mm256_and_si256(a, _mm256_set1_epi16(0xff));
+            let b_first = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b));
+            let (a_second, b_second) = (_mm256_srli_epi16::<8>(a), _mm256_srai_epi16::<8>(b));
+            let products = _mm256_add_epi32(_mm256_madd_epi16(a_first, b_first), _mm256_madd_epi16(a_second, b_second));
+            _mm256_add_epi32(sum, products)
+        }
+    }
+
+    #[inline(always)]
+    fn to_f32(self, sums: __m256i) -> __m256 {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn store_u8(self, vector: __m256, to: &mut [u8]) {
+        let to = &mut to[..8];
+        // SAFETY: `self` proves AVX2, and the slice taken has room for the eight bytes written.
+        unsafe {
+            let whole = _mm256_cvtps_epi32(vector);
+            let words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
+            _mm_storel_epi64(to.as_mut_ptr().cast(), _mm_packus_epi16(words, words));
+        }
+    }
+
+    #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: `self` proves AVX.
         unsafe { _mm256_add_ps(a, b) }
@@ -234,6 +284,21 @@ impl Simd for Avx2 {
             let four = _mm_max_ps(_mm256_castps256_ps128(vector), _mm256_extractf128_ps::<1>(vector));
             let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+    #[inline(always)]
+    fn largest_of_each(self, [a, b, c, d]: [__m256; 4]) -> [f32; 4] {
+        // SAFETY: `self` proves AVX, and the array has room for the four numbers written.
+        unsafe {
+            let ab = _mm256_castps_pd(_mm256_max_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)));
+            let cd = _mm256_castps_pd(_mm256_max_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d)));
+            let (low, high) = (_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
+            // Each half holds a number of each of the four.
+            let halves = _mm256_max_ps(_mm256_castpd_ps(low), _mm256_castpd_ps(high));
+            let one = _mm_max_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves));
+            let mut largest = [0.0; 4];
+            _mm_storeu_ps(largest.as_mut_ptr(), one);
+            largest
         }
     }
 }

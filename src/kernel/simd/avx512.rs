@@ -1,4 +1,4 @@
-//! AVX-512 F, BW, DQ and VL: sixteen lanes, with or without instructions for bf16.
+//! AVX-512 F, BW, DQ and VL: sixteen lanes, with or without instructions for bytes and for bf16.
 //!
 //! Every `unsafe` block below calls intrinsics of these sets; a value of [`Avx512`] proves that they run.
 
@@ -9,22 +9,30 @@ use half::bf16;
 
 use super::{Kernel, Plain, SQUARE_WORDS, Simd, pair_bits};
 
-/// Proof of AVX-512 F, BW, DQ and VL, and of BF16 where `BF16` is set; made by [`run`] and [`run_bf16`] only.
+/// Proof of AVX-512 F, BW, DQ and VL, and of VNNI and BF16 where they are set; made by [`run`], [`run_vnni`] and
+/// [`run_bf16`] only.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernel) struct Avx512<const BF16: bool>(());
+pub(in crate::kernel) struct Avx512<const VNNI: bool, const BF16: bool>(());
 
 /// # Safety
 /// The processor must have AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512<false>, 14>(Avx512(()))
+    kernel.run::<Avx512<false, false>, 14>(Avx512(()))
 }
 
 /// # Safety
-/// The processor must have AVX-512 F, BW, DQ, VL and BF16.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+/// The processor must have AVX-512 F, BW, DQ, VL and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+pub(super) unsafe fn run_vnni<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512<true, false>, 14>(Avx512(()))
+}
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, DQ, VL, VNNI and BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")]
 pub(super) unsafe fn run_bf16<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512<true>, 14>(Avx512(()))
+    kernel.run::<Avx512<true, true>, 14>(Avx512(()))
 }
 
 #[inline(always)]
@@ -92,9 +100,11 @@ unsafe fn transpose_quarters([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
     }
 }
 
-impl<const BF16: bool> Simd for Avx512<BF16> {
+impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     type F32 = __m512;
     type Pairs = __m512i;
+    type Quads = __m512i;
+    type I32 = __m512i;
     type Mask = __mmask16;
     const LANES: usize = 16;
 
@@ -223,6 +233,52 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    fn zeros(self) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn load_quads(self, from: &[i8]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F, and the slice taken holds the 64 bytes read.
+        unsafe { _mm512_loadu_si512(from[..64].as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn splat_quad(self, from: [u8; 4]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_epi32(i32::from_le_bytes(from)) }
+    }
+
+    #[inline(always)]
+    fn add_byte_products(self, sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW, and VNNI where it is used.
+        unsafe {
+            if VNNI {
+                return _mm512_dpbusd_epi32(sum, a, b);
+            }
+            // Every second byte of both as numbers of 16 bits, whose products two by two fit 32.
+            let a_first = _mm512_and_si512(a, _mm512_set1_epi16(0xff));
+            let b_first = _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(b));
+            let (a_second, b_second) = (_mm512_srli_epi16::<8>(a), _mm512_srai_epi16::<8>(b));
+            let products = _mm512_add_epi32(_mm512_madd_epi16(a_first, b_first), _mm512_madd_epi16(a_second, b_second));
+            _mm512_add_epi32(sum, products)
+        }
+    }
+
+    #[inline(always)]
+    fn to_f32(self, sums: __m512i) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn store_u8(self, vector: __m512, to: &mut [u8]) {
+        // SAFETY: `self` proves AVX-512 F, and the slice taken has room for the sixteen bytes written.
+        unsafe { _mm_storeu_si128(to[..16].as_mut_ptr().cast(), _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(vector))) }
+    }
+
+    #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_add_ps(a, b) }
@@ -303,5 +359,22 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     fn largest(self, vector: __m512) -> f32 {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_reduce_max_ps(vector) }
+    }
+
+    #[inline(always)]
+    fn largest_of_each(self, [a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: `self` proves AVX-512 F and DQ, and the array has room for the four numbers written.
+        unsafe {
+            let ab = _mm512_castps_pd(_mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+            let cd = _mm512_castps_pd(_mm512_max_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
+            let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+            // Each quarter holds a number of each of the four.
+            let quarters = _mm512_max_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+            let two = _mm256_max_ps(_mm512_castps512_ps256(quarters), _mm512_extractf32x8_ps::<1>(quarters));
+            let one = _mm_max_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps::<1>(two));
+            let mut largest = [0.0; 4];
+            _mm_storeu_ps(largest.as_mut_ptr(), one);
+            largest
+        }
     }
 }

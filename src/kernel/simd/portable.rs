@@ -15,6 +15,8 @@ type Four = [f32; 4];
 impl Simd for Portable {
     type F32 = Four;
     type Pairs = [[bf16; 2]; 4];
+    type Quads = [[u8; 4]; 4];
+    type I32 = [i32; 4];
     type Mask = [bool; 4];
     const LANES: usize = 4;
 
@@ -89,6 +91,37 @@ impl Simd for Portable {
     #[inline(always)]
     fn store_bf16(self, vector: Four, to: &mut [bf16]) {
         to[..4].copy_from_slice(&vector.map(bf16::from_f32));
+    }
+
+    #[inline(always)]
+    fn zeros(self) -> [i32; 4] {
+        [0; 4]
+    }
+
+    #[inline(always)]
+    fn load_quads(self, from: &[i8]) -> [[u8; 4]; 4] {
+        from_fn(|lane| from_fn(|at| from[4 * lane + at].cast_unsigned()))
+    }
+
+    #[inline(always)]
+    fn splat_quad(self, from: [u8; 4]) -> [[u8; 4]; 4] {
+        [from; 4]
+    }
+
+    #[inline(always)]
+    fn add_byte_products(self, sum: [i32; 4], a: [[u8; 4]; 4], b: [[u8; 4]; 4]) -> [i32; 4] {
+        let product = |lane: usize, at: usize| i32::from(a[lane][at]) * i32::from(b[lane][at].cast_signed());
+        from_fn(|lane| sum[lane] + product(lane, 0) + product(lane, 1) + product(lane, 2) + product(lane, 3))
+    }
+
+    #[inline(always)]
+    fn to_f32(self, sums: [i32; 4]) -> Four {
+        sums.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
+    fn store_u8(self, vector: Four, to: &mut [u8]) {
+        to[..4].copy_from_slice(&vector.map(|number| number.round_ties_even() as u8));
     }
 
     #[inline(always)]

@@ -57,13 +57,14 @@ proptest! {
 
     #[test]
     fn linear_agrees_with_f64(
-        n_rows in 0usize..80, n_in in 1usize..100, n_out in 1usize..100, with_bias: bool, seed: u64,
+        n_rows in 0usize..80, n_in in 1usize..140, n_out in 1usize..100, with_bias: bool, seed: u64,
     ) {
         let (input, weight) = (numbers(n_rows * n_in, seed), numbers(n_out * n_in, !seed));
         let bias = with_bias.then(|| numbers(n_out, seed ^ 9));
-        for (isa, precision) in everywhere() {
-            let expected = exact_linear(precision, &input, &weight, n_in, bias.as_deref());
-            let weights = LinearWeights::pack(isa, precision, &weight, n_in, bias.as_deref());
+        for arithmetic in Arithmetic::everywhere() {
+            let Arithmetic { isa, precision, .. } = arithmetic;
+            let expected = arithmetic.exact_linear(&input, &weight, n_in, bias.as_deref());
+            let weights = arithmetic.pack(&weight, n_in, bias.as_deref());
             let mut operand = Operand::new(precision);
             operand.fill(isa, &input, n_in);
             let mut workspace = Workspace::new();
@@ -79,8 +80,8 @@ proptest! {
             let next: Vec<f32> = (0..n_rows).flat_map(|row| next.row(row)).collect();
             let gated: Vec<f32> = (0..n_rows).flat_map(|row| gated.row(row)).collect();
 
-            // Sums of up to 100 products of numbers below 1.
-            let case = format!("{isa}, {precision:?}");
+            // Sums of up to 140 products of numbers below 1.
+            let case = format!("{arithmetic:?}");
             prop_assert_eq!(expected.len(), rows.len());
             for (at, &expected) in expected.iter().enumerate() {
                 assert_close(rows[at], expected.max(0.0), 2e-5, &case);
@@ -139,11 +140,11 @@ fn a_sequence_keeps_its_bits_whatever_is_packed_beside_it() {
 fn few_rows_have_the_bits_of_the_same_rows_among_many() {
     // Up to 33 rows: every height of a tile and of a strip, and one more than a square has; outputs on both sides of a
     // panel's edge.
-    for (isa, precision) in everywhere() {
+    for arithmetic in Arithmetic::everywhere() {
+        let Arithmetic { isa, precision, .. } = arithmetic;
         for (n_in, n_out) in [(1, 1), (31, 33), (32, 64), (65, 97)] {
             let input = numbers(33 * n_in, 12);
-            let weights =
-                LinearWeights::pack(isa, precision, &numbers(n_out * n_in, 13), n_in, Some(&numbers(n_out, 14)));
+            let weights = arithmetic.pack(&numbers(n_out * n_in, 13), n_in, Some(&numbers(n_out, 14)));
             let mut workspace = Workspace::new();
             let mut of = |rows: &[f32]| {
                 let (mut operand, mut next) = (Operand::new(precision), Operand::new(precision));
@@ -155,10 +156,10 @@ fn few_rows_have_the_bits_of_the_same_rows_among_many() {
             };
             let (all, all_next) = of(&input);
             let rounded = rounded(precision, &all);
-            assert_eq!(all_next, rounded, "{isa}, {precision:?}, {n_in} to {n_out}");
+            assert_eq!(all_next, rounded, "{arithmetic:?}, {n_in} to {n_out}");
             for n_rows in 1..33 {
                 let (out, next) = of(&input[(33 - n_rows) * n_in..]);
-                let case = format!("{isa}, {precision:?}, {n_in} to {n_out}, {n_rows} rows");
+                let case = format!("{arithmetic:?}, {n_in} to {n_out}, {n_rows} rows");
                 assert_eq!(out, all[(33 - n_rows) * n_out..], "{case}");
                 assert_eq!(next, all_next[(33 - n_rows) * n_out..], "{case}");
             }
@@ -168,12 +169,12 @@ fn few_rows_have_the_bits_of_the_same_rows_among_many() {
 
 /// All kernels that a team shares, on sequences of these lengths; what they leave behind.
 fn all_shared_kernels(
-    isa: Isa,
-    precision: Precision,
+    arithmetic: Arithmetic,
     (n_heads, head_dim): (usize, usize),
     lengths: &[usize],
     workspace: &mut Workspace,
 ) -> Vec<Vec<f32>> {
+    let Arithmetic { isa, precision, .. } = arithmetic;
     let width = n_heads * head_dim;
     let offsets: Vec<usize> = (0..=lengths.len()).map(|end| lengths[..end].iter().sum()).collect();
     let n_rows = offsets[lengths.len()];
@@ -181,7 +182,7 @@ fn all_shared_kernels(
     let rotary = Rotary::new(lengths.iter().copied().max().unwrap_or(0), &vec![0.1; head_dim / 2]);
     let (scale, shift) = (numbers(width, 3), numbers(width, 4));
     let norm = LayerNorm { scale: &scale, shift: &shift, epsilon: 1e-5 };
-    let pack = |n_in, n_out, seed| LinearWeights::pack(isa, precision, &numbers(n_in * n_out, seed), n_in, None);
+    let pack = |n_in, n_out, seed| arithmetic.pack(&numbers(n_in * n_out, seed), n_in, None);
     let (three, up, down) = (pack(width, 3 * width, 5), pack(width, 70, 6), pack(70, width, 7));
     let operand = || Operand::new(precision);
     let (mut input, mut aside, mut qkv, mut context, mut inner) =
@@ -205,17 +206,17 @@ fn all_shared_kernels(
 
 #[test]
 fn helpers_change_no_bit() {
-    for (isa, precision) in everywhere() {
+    for arithmetic in Arithmetic::everywhere() {
         for heads in [(2, 32), (3, 24), (1, 7), (4, 64)] {
             for lengths in [&[1][..], &[12], &[3, 0, 30], &[100, 250, 2]] {
-                let alone = all_shared_kernels(isa, precision, heads, lengths, &mut Workspace::new());
+                let alone = all_shared_kernels(arithmetic, heads, lengths, &mut Workspace::new());
                 let (team, mut workspace) = (Team::new(3), Workspace::new());
                 let _leading = team.lead(&mut workspace);
                 while workspace.members() < 3 {
                     std::thread::yield_now();
                 }
-                let shared = all_shared_kernels(isa, precision, heads, lengths, &mut workspace);
-                assert!(shared == alone, "{isa}, {precision:?}, {heads:?}, {lengths:?}");
+                let shared = all_shared_kernels(arithmetic, heads, lengths, &mut workspace);
+                assert!(shared == alone, "{arithmetic:?}, {heads:?}, {lengths:?}");
             }
         }
     }
@@ -315,13 +316,58 @@ fn rounded(precision: Precision, numbers: &[f32]) -> Vec<f32> {
     }
 }
 
-fn exact_linear(precision: Precision, input: &[f32], weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Vec<f64> {
-    let (input, weight) = (rounded(precision, input), rounded(precision, weight));
-    let row = |row: &[f32]| {
-        let products = weight.chunks(n_in).enumerate();
-        products.map(|(at, weight)| exact_dot(row, weight) + bias.map_or(0.0, |b| f64::from(b[at]))).collect()
-    };
-    input.chunks(n_in).flat_map(|numbers| -> Vec<f64> { row(numbers) }).collect()
+/// What products are computed in: activations of a precision, and weights of the same or of 8 bits.
+#[derive(Debug, Clone, Copy)]
+struct Arithmetic {
+    isa: Isa,
+    precision: Precision,
+    int8: bool,
+}
+
+impl Arithmetic {
+    fn everywhere() -> impl Iterator<Item = Self> {
+        everywhere().flat_map(|(isa, precision)| [false, true].map(|int8| Self { isa, precision, int8 }))
+    }
+
+    fn pack(self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> LinearWeights {
+        if !self.int8 {
+            return LinearWeights::pack(self.isa, self.precision, weight, n_in, bias);
+        }
+        let (bytes, scales) = weights_in_int8(weight, n_in);
+        LinearWeights::pack_int8(self.isa, &bytes, &scales, n_in, bias)
+    }
+
+    fn exact_linear(self, input: &[f32], weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Vec<f64> {
+        let mut input = rounded(self.precision, input);
+        let weight = if self.int8 {
+            input = input.chunks(n_in).flat_map(|row| row.chunks(64).flat_map(rounded_to_bytes)).collect();
+            let (bytes, scales) = weights_in_int8(weight, n_in);
+            bytes.iter().enumerate().map(|(at, &byte)| f32::from(byte) * scales[at / n_in]).collect()
+        } else {
+            rounded(self.precision, weight)
+        };
+        let row = |row: &[f32]| {
+            let products = weight.chunks(n_in).enumerate();
+            products.map(|(at, weight)| exact_dot(row, weight) + bias.map_or(0.0, |b| f64::from(b[at]))).collect()
+        };
+        input.chunks(n_in).flat_map(|numbers| -> Vec<f64> { row(numbers) }).collect()
+    }
+}
+
+/// Weights of 8 bits, the least one too, with scales of powers of two.
+fn weights_in_int8(weight: &[f32], n_in: usize) -> (Vec<i8>, Vec<f32>) {
+    let scales = (0..weight.len() / n_in).map(|row| [0.5, 1.0, 0.25][row % 3] / 128.0);
+    (weight.iter().map(|weight| (weight * 130.0) as i8).collect(), scales.collect())
+}
+
+/// Numbers from the least to the largest of a group in 255 steps. A group that is not full has a zero beside them.
+fn rounded_to_bytes(group: &[f32]) -> Vec<f32> {
+    let zero = if group.len() < 64 { &[0.0][..] } else { &[] };
+    let all = || group.iter().chain(zero).copied();
+    let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
+    let steps = if high > low { 255.0 / (high - low) } else { 0.0 };
+    let byte = |number: f32| ((number - low) * steps).round_ties_even().min(255.0);
+    group.iter().map(|&number| byte(number) * ((high - low) / 255.0) + low).collect()
 }
 
 fn both_attentions(
