@@ -35,17 +35,17 @@ fn main() {
     let names: Vec<&str> = sets.iter().map(|isa| isa.name()).collect();
     println!("GFLOP/s on one core, and the share of the peak\n\n| | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(sets.len()));
-    for precision in [Precision::F32, Precision::Bf16] {
-        row(&format!("{precision:?}: peak on registers"), &sets, |isa| (peak(isa, precision), None));
-        for task in Task::ALL {
-            let name = format!("{precision:?}: {}", task.name());
-            row(&name, &sets, |isa| (Some(task.rate(isa, precision)), peak(isa, precision)));
+    for factors in [Factors::F32, Factors::Bf16, Factors::Int8] {
+        row(&format!("{factors:?}: peak on registers"), &sets, |isa| (peak(isa, factors), None));
+        // Attention has no product of bytes.
+        let tasks = if factors == Factors::Int8 { &Task::ALL[..3] } else { &Task::ALL };
+        for task in tasks {
+            let name = format!("{factors:?}: {}", task.name());
+            row(&name, &sets, |isa| (Some(task.rate(isa, factors)), peak(isa, factors)));
         }
     }
     for centroids in [100, 1000] {
-        row(&format!("nearest of {centroids}"), &sets, |isa| {
-            (Some(nearest(isa, centroids)), peak(isa, Precision::F32))
-        });
+        row(&format!("nearest of {centroids}"), &sets, |isa| (Some(nearest(isa, centroids)), peak(isa, Factors::F32)));
     }
 }
 
@@ -74,6 +74,25 @@ fn rate(operations: usize, mut work: impl FnMut()) -> f64 {
     operations as f64 / fastest
 }
 
+/// What is multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Factors {
+    F32,
+    Bf16,
+    /// Weights of 8 bits, and activations that are rounded to bytes.
+    Int8,
+}
+
+impl Factors {
+    fn activations(self, isa: Isa) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+            Self::Int8 => isa.best_precision(),
+        }
+    }
+}
+
 /// The products of a layer, and attention.
 #[derive(Clone, Copy)]
 enum Task {
@@ -95,24 +114,27 @@ impl Task {
         }
     }
 
-    fn rate(self, isa: Isa, precision: Precision) -> f64 {
+    fn rate(self, isa: Isa, factors: Factors) -> f64 {
         match self {
-            Self::QueryKeyValue => linear(isa, precision, (DIM, 3 * DIM), Activation::Identity, false),
-            Self::Up => linear(isa, precision, (DIM, 4 * DIM), Activation::Gelu, false),
-            Self::Down => linear(isa, precision, (4 * DIM, DIM), Activation::Identity, true),
-            Self::Attention => attention(isa, precision),
+            Self::QueryKeyValue => linear(isa, factors, (DIM, 3 * DIM), Activation::Identity, false),
+            Self::Up => linear(isa, factors, (DIM, 4 * DIM), Activation::Gelu, false),
+            Self::Down => linear(isa, factors, (4 * DIM, DIM), Activation::Identity, true),
+            Self::Attention => attention(isa, factors.activations(isa)),
         }
     }
 }
 
-fn linear(
-    isa: Isa,
-    precision: Precision,
-    (n_in, n_out): (usize, usize),
-    activation: Activation,
-    residual: bool,
-) -> f64 {
-    let weights = LinearWeights::pack(isa, precision, &numbers(n_out * n_in), n_in, Some(&numbers(n_out)));
+fn pack(isa: Isa, factors: Factors, (n_in, n_out): (usize, usize)) -> LinearWeights {
+    let (weights, bias) = (numbers(n_out * n_in), numbers(n_out));
+    if factors == Factors::Int8 {
+        let bytes: Vec<i8> = weights.iter().map(|weight| (weight * 127.0) as i8).collect();
+        return LinearWeights::pack_int8(isa, &bytes, &vec![1.0 / 127.0; n_out], n_in, Some(&bias));
+    }
+    LinearWeights::pack(isa, factors.activations(isa), &weights, n_in, Some(&bias))
+}
+
+fn linear(isa: Isa, factors: Factors, (n_in, n_out): (usize, usize), activation: Activation, residual: bool) -> f64 {
+    let (weights, precision) = (pack(isa, factors, (n_in, n_out)), factors.activations(isa));
     let (mut input, mut next) = (Operand::new(precision), Operand::new(precision));
     input.fill(isa, &numbers(TOKENS * n_in), n_in);
     let mut rows = vec![0.0; TOKENS * n_out];
@@ -140,9 +162,9 @@ fn nearest(isa: Isa, n_centroids: usize) -> f64 {
 }
 
 /// Additions and multiplications a second on registers alone; nothing where it cannot be measured.
-fn peak(isa: Isa, precision: Precision) -> Option<f64> {
+fn peak(isa: Isa, factors: Factors) -> Option<f64> {
     #[cfg(target_arch = "x86_64")]
-    return registers::peak(isa, precision);
+    return registers::peak(isa, factors);
     #[cfg(not(target_arch = "x86_64"))]
     return None;
 }
@@ -162,14 +184,18 @@ mod registers {
     const NARROW_SUMS: usize = 12;
     const STEPS: usize = 10_000;
 
-    pub(super) fn peak(isa: Isa, precision: Precision) -> Option<f64> {
+    pub(super) fn peak(isa: Isa, factors: Factors) -> Option<f64> {
         let factor = black_box(0.999f32);
         // SAFETY of all calls: an `Isa` exists only for instructions that this processor has.
-        match (isa.level(), precision) {
+        match (isa.level(), factors) {
+            (Level::Avx512Vnni | Level::Avx512Bf16 | Level::AmxBf16, Factors::Int8) => {
+                // SAFETY: the levels include AVX-512 VNNI.
+                Some(rate(8 * 16 * SUMS * STEPS, || unsafe { bytes_of_512_bits(factor) }))
+            }
+            (Level::AmxBf16, Factors::Bf16) | (Level::Portable, _) | (_, Factors::Int8) => None,
             // SAFETY: the level includes AVX2 and FMA.
             (Level::Avx2, _) => Some(rate(2 * 8 * NARROW_SUMS * STEPS, || unsafe { f32_of_256_bits(factor) })),
-            (Level::AmxBf16, Precision::Bf16) | (Level::Portable, _) => None,
-            (Level::Avx512Bf16, Precision::Bf16) => {
+            (Level::Avx512Bf16, Factors::Bf16) => {
                 // SAFETY: the level includes AVX-512 BF16.
                 Some(rate(4 * 16 * SUMS * STEPS, || unsafe { pairs_of_512_bits(factor) }))
             }
@@ -208,6 +234,11 @@ mod registers {
             _mm512_fmadd_ps($sum, $factor, $factor)
         };
     }
+    macro_rules! bytes_of_512_bits {
+        ($sum:expr, $factor:expr) => {
+            _mm512_dpbusd_epi32($sum, $factor, $factor)
+        };
+    }
     macro_rules! pairs_of_512_bits {
         ($sum:expr, $factor:expr) => {
             _mm512_dpbf16_ps($sum, $factor, $factor)
@@ -217,6 +248,13 @@ mod registers {
     on_registers!(f32_of_256_bits, "avx2,fma", NARROW_SUMS, _mm256_set1_ps, _mm256_set1_ps, f32_of_256_bits);
     on_registers!(f32_of_512_bits, "avx512f", SUMS, _mm512_set1_ps, _mm512_set1_ps, f32_of_512_bits);
     on_registers!(pairs_of_512_bits, "avx512f,avx512bf16", SUMS, _mm512_set1_ps, pairs, pairs_of_512_bits);
+
+    on_registers!(bytes_of_512_bits, "avx512f,avx512vnni", SUMS, whole, whole, bytes_of_512_bits);
+
+    #[target_feature(enable = "avx512f")]
+    fn whole(number: f32) -> __m512i {
+        _mm512_set1_epi32(number.to_bits() as i32)
+    }
 
     #[target_feature(enable = "avx512f,avx512bf16")]
     fn pairs(factor: f32) -> __m512bh {

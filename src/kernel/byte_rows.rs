@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use half::bf16;
+
 use super::buffer::Buffer;
 use super::operand::{Operand, Precision, SIDE};
 use super::simd::Simd;
@@ -33,26 +35,13 @@ impl ByteRows {
         self.n_groups = operand.dim().div_ceil(GROUP);
         self.bytes.resize(rows.len() * self.n_groups * GROUP);
         self.scales.resize(rows.len() * self.n_groups * 2);
-        match operand.precision() {
-            Precision::F32 => self.round_rows::<S, false>(simd, operand, rows),
-            Precision::Bf16 => self.round_rows::<S, true>(simd, operand, rows),
-        }
-    }
-
-    /// Rounds two groups of a row at a time, whose ends are found together, and those of the next row after them where rows
-    /// lie beside each other: in the order of memory.
-    #[inline(always)]
-    fn round_rows<S: Simd, const HALF: bool>(&mut self, simd: S, operand: &Operand, rows: Range<usize>) {
-        let together = if HALF { SIDE } else { 1 };
-        for block in rows.clone().step_by(together) {
-            for group in (0..self.n_groups).step_by(2) {
-                for row in block..rows.end.min(block + together) {
-                    let first = (row - rows.start) * self.n_groups + group;
-                    let groups = first..first + 2.min(self.n_groups - group);
-                    let bytes = &mut self.bytes.as_chunks_mut().0[groups.clone()];
-                    let scales = &mut self.scales.as_chunks_mut().0[groups];
-                    round_groups::<S, HALF>(simd, operand, (row, group * GROUP), bytes, scales);
-                }
+        for row in rows.clone() {
+            let first = (row - rows.start) * self.n_groups;
+            let bytes = &mut self.bytes.as_chunks_mut().0[first..first + self.n_groups];
+            let scales = &mut self.scales.as_chunks_mut().0[first..first + self.n_groups];
+            match operand.precision() {
+                Precision::F32 => round_row::<S, Singles<'_>>(simd, operand, row, bytes, scales),
+                Precision::Bf16 => round_row::<S, Halves<'_>>(simd, operand, row, bytes, scales),
             }
         }
     }
@@ -65,66 +54,103 @@ impl ByteRows {
     }
 }
 
-/// Rounds one or two groups to bytes.
+/// The numbers of a group.
+trait Group<'a> {
+    /// Those of a row.
+    fn of(operand: &'a Operand, row: usize, group: usize) -> Self;
+    /// A vector of them, from the place `at` on; zeros past the last.
+    fn vector<S: Simd>(&self, simd: S, at: usize) -> S::F32;
+}
+
+/// The rest of a row from a group on.
+struct Singles<'a>(&'a [f32]);
+
+impl<'a> Group<'a> for Singles<'a> {
+    #[inline(always)]
+    fn of(operand: &'a Operand, row: usize, group: usize) -> Self {
+        Self(&operand.single[row * operand.dim()..][group * GROUP..operand.dim()])
+    }
+
+    #[inline(always)]
+    fn vector<S: Simd>(&self, simd: S, at: usize) -> S::F32 {
+        simd.load_up_to(self.0.get(at..).unwrap_or_default())
+    }
+}
+
+/// Two steps of a row.
+struct Halves<'a>([&'a [bf16; SIDE]; 2]);
+
+impl<'a> Group<'a> for Halves<'a> {
+    #[inline(always)]
+    fn of(operand: &'a Operand, row: usize, group: usize) -> Self {
+        let lines = operand.half.as_chunks::<SIDE>().0;
+        let (first, n_steps) = (group * (GROUP / SIDE), operand.n_steps());
+        let line = &lines[operand.line(row, first) / SIDE];
+        if first + 1 < n_steps {
+            Self([line, &lines[operand.line(row, first + 1) / SIDE]])
+        } else {
+            Self([line, &ZEROS])
+        }
+    }
+
+    #[inline(always)]
+    fn vector<S: Simd>(&self, simd: S, at: usize) -> S::F32 {
+        simd.load_bf16(&self.0[at / SIDE][at % SIDE..])
+    }
+}
+
+static ZEROS: [bf16; SIDE] = [bf16::ZERO; SIDE];
+
+/// Rounds a row to bytes, two groups at a time, whose ends are found together.
 #[inline(always)]
-fn round_groups<S: Simd, const HALF: bool>(
+fn round_row<'a, S: Simd, G: Group<'a>>(
     simd: S,
-    operand: &Operand,
-    (row, column): (usize, usize),
+    operand: &'a Operand,
+    row: usize,
     bytes: &mut [[u8; GROUP]],
     scales: &mut [[f32; 2]],
 ) {
     let zeros = simd.splat(0.0);
-    let (least, most) = ends::<S, HALF>(simd, operand, row, column);
-    let (next_least, next_most) = ends::<S, HALF>(simd, operand, row, column + GROUP);
-    let [least, most, next_least, next_most] =
-        simd.largest_of_each([simd.sub(zeros, least), most, simd.sub(zeros, next_least), next_most]);
-    round::<S, HALF>(simd, operand, (row, column), (-least, most), &mut bytes[0], &mut scales[0]);
-    if let ([_, bytes], [_, scale]) = (bytes, scales) {
-        round::<S, HALF>(simd, operand, (row, column + GROUP), (-next_least, next_most), bytes, scale);
+    let n_groups = bytes.len().min(scales.len());
+    let mut group = 0;
+    while group + 1 < n_groups {
+        let (one, other) = (G::of(operand, row, group), G::of(operand, row, group + 1));
+        let ((least, most), (other_least, other_most)) = (ends(simd, &one), ends(simd, &other));
+        let [least, most, other_least, other_most] =
+            simd.largest_of_each([simd.sub(zeros, least), most, simd.sub(zeros, other_least), other_most]);
+        scales[group] = round(simd, &one, (-least, most), &mut bytes[group]);
+        scales[group + 1] = round(simd, &other, (-other_least, other_most), &mut bytes[group + 1]);
+        group += 2;
+    }
+    if group < n_groups {
+        let last = G::of(operand, row, group);
+        let (least, most) = ends(simd, &last);
+        let least = -simd.largest(simd.sub(zeros, least));
+        scales[group] = round(simd, &last, (least, simd.largest(most)), &mut bytes[group]);
     }
 }
 
 /// The least and the largest numbers of a group, lane by lane.
 #[inline(always)]
-fn ends<S: Simd, const HALF: bool>(simd: S, operand: &Operand, row: usize, column: usize) -> (S::F32, S::F32) {
-    let first = vector::<S, HALF>(simd, operand, row, column);
+fn ends<'a, S: Simd>(simd: S, group: &impl Group<'a>) -> (S::F32, S::F32) {
+    let first = group.vector(simd, 0);
     let (mut least, mut most) = (first, first);
     for at in (S::LANES..GROUP).step_by(S::LANES) {
-        let numbers = vector::<S, HALF>(simd, operand, row, column + at);
+        let numbers = group.vector(simd, at);
         (least, most) = (simd.min(least, numbers), simd.max(most, numbers));
     }
     (least, most)
 }
 
-/// Rounds a group, of which both ends are known, to bytes.
+/// Rounds a group, of which both ends are known, to bytes; its step and its low.
 #[inline(always)]
-fn round<S: Simd, const HALF: bool>(
-    simd: S,
-    operand: &Operand,
-    (row, column): (usize, usize),
-    (low, high): (f32, f32),
-    bytes: &mut [u8; GROUP],
-    scale: &mut [f32; 2],
-) {
+fn round<'a, S: Simd>(simd: S, group: &impl Group<'a>, (low, high): (f32, f32), bytes: &mut [u8; GROUP]) -> [f32; 2] {
     let range = high - low;
-    *scale = [range * (1.0 / LARGEST), low];
-    let (low, steps) = (simd.splat(low), simd.splat(if range > f32::MIN_POSITIVE { LARGEST / range } else { 0.0 }));
+    let steps = simd.splat(if range > f32::MIN_POSITIVE { LARGEST / range } else { 0.0 });
+    let lows = simd.splat(low);
     for at in (0..GROUP).step_by(S::LANES) {
-        let above = simd.sub(vector::<S, HALF>(simd, operand, row, column + at), low);
+        let above = simd.sub(group.vector(simd, at), lows);
         simd.store_u8(simd.mul(above, steps), &mut bytes[at..]);
     }
-}
-
-/// A vector of a row from `column` on; zeros past its end.
-#[inline(always)]
-fn vector<S: Simd, const HALF: bool>(simd: S, operand: &Operand, row: usize, column: usize) -> S::F32 {
-    if !HALF {
-        let numbers = &operand.single[row * operand.dim()..][..operand.dim()];
-        return simd.load_up_to(numbers.get(column..).unwrap_or_default());
-    }
-    if column / SIDE >= operand.n_steps() {
-        return simd.splat(0.0);
-    }
-    simd.load_bf16(&operand.half[operand.line(row, column / SIDE) + column % SIDE..])
+    [range * (1.0 / LARGEST), low]
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::function::Activation;
-use super::operand::{Operand, Precision, Writer};
+use super::operand::{Operand, Precision, SIDE, Writer};
 use super::places::Places;
 use super::product::{PackedMatrix, TileUser};
 use super::simd::Simd;
@@ -70,7 +70,7 @@ impl LinearWeights {
 
     fn new(isa: Isa, (n_out, n_in): (usize, usize), bias: Option<&[f32]>, panels: Packed) -> Self {
         assert!(bias.is_none_or(|bias| bias.len() == n_out), "one bias for each output");
-        let mut padded = Buffer::zeroed(n_out.next_multiple_of(super::operand::SIDE));
+        let mut padded = Buffer::zeroed(n_out.next_multiple_of(SIDE));
         padded[..n_out].copy_from_slice(bias.unwrap_or(&vec![0.0; n_out]));
         Self { isa, n_in, n_out, bias: padded, panels }
     }
@@ -239,6 +239,13 @@ impl Finish<'_> {
         column: usize,
         results: &[[S::F32; VECTORS]; ROWS],
     ) {
+        if let Target::Operand(operand) = &self.target {
+            // Rows of a block follow each other.
+            let within = row % SIDE + ROWS <= SIDE && row + ROWS <= self.n_rows;
+            if within && operand.precision() == Precision::Bf16 {
+                return operand.write_lines(simd, operand.line(row, column / SIDE) + column % SIDE, results);
+            }
+        }
         // Over all rows of the tile, so that the loop is unrolled and the results stay in registers.
         for (tile_row, results) in results.iter().enumerate() {
             let row = row + tile_row;
@@ -274,8 +281,14 @@ pub(super) fn store_row<S: Simd, const VECTORS: usize>(simd: S, to: &mut [f32], 
 #[inline(always)]
 fn add_row<S: Simd, const VECTORS: usize>(simd: S, to: &mut [f32], vectors: &[S::F32; VECTORS]) {
     let mut sums = *vectors;
-    for (sum, there) in sums.iter_mut().zip(to.chunks(S::LANES)) {
-        *sum = simd.add(*sum, simd.load_up_to(there));
+    if to.len() >= VECTORS * S::LANES {
+        for (sum, there) in sums.iter_mut().zip(to.chunks_exact(S::LANES)) {
+            *sum = simd.add(*sum, simd.load(there));
+        }
+    } else {
+        for (sum, there) in sums.iter_mut().zip(to.chunks(S::LANES)) {
+            *sum = simd.add(*sum, simd.load_up_to(there));
+        }
     }
     store_row(simd, to, &sums);
 }

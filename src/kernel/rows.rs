@@ -272,10 +272,14 @@ impl Kernel for Unit<'_> {
 #[inline(always)]
 fn sum<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut sums = [simd.splat(0.0); 4];
-    for numbers in row.chunks(4 * S::LANES) {
-        for (numbers, sum) in numbers.chunks(S::LANES).zip(&mut sums) {
-            *sum = simd.add(*sum, simd.load_up_to(numbers));
+    let mut whole = row.chunks_exact(4 * S::LANES);
+    for numbers in &mut whole {
+        for (at, sum) in sums.iter_mut().enumerate() {
+            *sum = simd.add(*sum, simd.load(&numbers[at * S::LANES..]));
         }
+    }
+    for (numbers, sum) in whole.remainder().chunks(S::LANES).zip(&mut sums) {
+        *sum = simd.add(*sum, simd.load_up_to(numbers));
     }
     simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
 }
@@ -285,15 +289,20 @@ fn sum<S: Simd>(simd: S, row: &[f32]) -> f32 {
 fn squares_around<S: Simd>(simd: S, row: &[f32], centre: f32) -> f32 {
     let centres = simd.splat(centre);
     let mut sums = [simd.splat(0.0); 4];
-    for numbers in row.chunks(4 * S::LANES) {
-        for (numbers, sum) in numbers.chunks(S::LANES).zip(&mut sums) {
-            let mut distance = simd.sub(simd.load_up_to(numbers), centres);
-            if numbers.len() < S::LANES {
-                let within = simd.greater(simd.splat(numbers.len() as f32), simd.iota());
-                distance = simd.select(within, distance, simd.splat(0.0));
-            }
+    let mut whole = row.chunks_exact(4 * S::LANES);
+    for numbers in &mut whole {
+        for (at, sum) in sums.iter_mut().enumerate() {
+            let distance = simd.sub(simd.load(&numbers[at * S::LANES..]), centres);
             *sum = simd.mul_add(distance, distance, *sum);
         }
+    }
+    for (numbers, sum) in whole.remainder().chunks(S::LANES).zip(&mut sums) {
+        let mut distance = simd.sub(simd.load_up_to(numbers), centres);
+        if numbers.len() < S::LANES {
+            let within = simd.greater(simd.splat(numbers.len() as f32), simd.iota());
+            distance = simd.select(within, distance, simd.splat(0.0));
+        }
+        *sum = simd.mul_add(distance, distance, *sum);
     }
     simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
 }
@@ -301,11 +310,17 @@ fn squares_around<S: Simd>(simd: S, row: &[f32], centre: f32) -> f32 {
 #[inline(always)]
 fn affine<S: Simd>(simd: S, norm: &LayerNorm<'_>, row: &mut [f32], mean: f32, factor: f32) {
     let (mean, factor) = (simd.splat(mean), simd.splat(factor));
-    let parameters = norm.scale.chunks(S::LANES).zip(norm.shift.chunks(S::LANES));
-    for (numbers, (scale, shift)) in row.chunks_mut(S::LANES).zip(parameters) {
-        let normal = simd.mul(simd.sub(simd.load_up_to(numbers), mean), factor);
-        simd.store_up_to(simd.mul_add(normal, simd.load_up_to(scale), simd.load_up_to(shift)), numbers);
+    let (scales, shifts) = (norm.scale.chunks_exact(S::LANES), norm.shift.chunks_exact(S::LANES));
+    let (last_scales, last_shifts) = (scales.remainder(), shifts.remainder());
+    let mut whole = row.chunks_exact_mut(S::LANES);
+    for ((numbers, scale), shift) in (&mut whole).zip(scales).zip(shifts) {
+        let normal = simd.mul(simd.sub(simd.load(numbers), mean), factor);
+        simd.store(simd.mul_add(normal, simd.load(scale), simd.load(shift)), numbers);
     }
+    let last = whole.into_remainder();
+    let normal = simd.mul(simd.sub(simd.load_partial(last), mean), factor);
+    let last_vector = simd.mul_add(normal, simd.load_partial(last_scales), simd.load_partial(last_shifts));
+    simd.store_partial(last_vector, last);
 }
 
 #[inline(always)]
