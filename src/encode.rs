@@ -146,7 +146,7 @@ impl Encoder {
                 precision: engines[0].precision().to_owned(),
                 dimensions,
             },
-            head: Head::load(&description.head)?,
+            head: Head::load(&description.head, head_isa(&description.body, isa))?,
             width: description.body.width(),
             threads,
             batch_tokens: options.batch_tokens.map_or(batch_tokens, NonZeroUsize::get),
@@ -252,6 +252,14 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
+/// Static vectors have the same bits in every instruction set, and so has what is made of them.
+fn head_isa(body: &Body, isa: Isa) -> Isa {
+    match body {
+        Body::Static(_) => Isa::PORTABLE,
+        Body::Transformer { .. } => isa,
+    }
+}
+
 /// Enough of a text to find it by.
 fn excerpt(text: &str) -> String {
     let start: String = text.chars().take(EXCERPT_CHARACTERS).collect();
@@ -274,7 +282,7 @@ fn transformer(
                 gpus.iter().map(|&gpu| packed::cuda::load(model, encoder, pooling, gpu, precision)).collect()
             }
             None => {
-                let in_int8 = packed::stored_in_int8(model, encoder)?;
+                let in_int8 = || packed::stored_in_int8(model, encoder);
                 let arithmetic = arithmetic(options.precision, isa, in_int8)?;
                 Ok(vec![Box::new(packed::Packed::load(model, encoder, pooling, isa, arithmetic, threads)?)])
             }

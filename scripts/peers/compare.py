@@ -122,7 +122,8 @@ def start_ours(arguments, texts):
     }
     if arguments.threads > 1:
         programs["one"] = Program("thematic, one thread", [*minilm, 1])
-    programs["auto"].name += f" ({programs['auto'].first['precision']} here)"
+    for kind in ("auto", "default"):
+        programs[kind].name += f" ({programs[kind].first['precision']} here)"
     return programs
 
 
@@ -241,7 +242,7 @@ def machine():
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    sets = [label for flag, label in (("avx2", "AVX2"), ("avx512f", "AVX-512"), ("avx512_bf16", "AVX-512 BF16"), ("amx_bf16", "AMX")) if flag in flags]
+    sets = [label for flag, label in (("avx2", "AVX2"), ("avx512f", "AVX-512"), ("avx512_vnni", "AVX-512 VNNI"), ("avx512_bf16", "AVX-512 BF16"), ("amx_bf16", "AMX")) if flag in flags]
     return f"{name} ({', '.join(sets)})"
 
 

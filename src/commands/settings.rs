@@ -12,7 +12,7 @@ use crate::error::{Error, Problem, Result};
 use crate::ingest::{self, Input};
 use crate::kernel::Isa;
 use crate::paper::Date;
-use crate::store::{Collection, Filter};
+use crate::store::{Collection, Filter, ModelRecord};
 use crate::terminal::{counted, grouped};
 
 /// Bytes of a mebibyte.
@@ -97,24 +97,35 @@ fn named_prompt(typed: &cli::ModelOptions) -> Option<PromptChoice> {
     typed.prompt_name.clone().map(PromptChoice::Named)
 }
 
-/// Where no model is named, a collection goes on with the one it has.
+/// Where no model is named, a collection goes on with the one it has; and with the numbers that its vectors were computed in,
+/// unless others are asked for: what suits another machine, or a later version, would embed all papers again.
 pub(super) fn keeping_model(choice: ModelChoice, collection: &Path) -> Result<ModelChoice> {
-    if choice.model.is_some() || !collection.is_file() {
+    if !collection.is_file() {
         return Ok(choice);
     }
-    let current = Collection::open_read_only(collection)?.current_model()?;
-    Ok(match current {
-        None => choice,
-        Some((_, record)) => {
-            let kept = ModelChoice::of_record(&record, &choice);
-            ModelChoice {
-                max_length: choice.max_length.or(kept.max_length),
-                dimensions: choice.dimensions.or(kept.dimensions),
-                prompt: choice.prompt.or(kept.prompt.clone()),
-                ..kept
-            }
-        }
+    let Some((_, record)) = Collection::open_read_only(collection)?.current_model()? else { return Ok(choice) };
+    if choice.model.as_ref().is_some_and(|model| *model != record.source) {
+        return Ok(choice);
+    }
+    let precision = kept_precision(&choice, &record);
+    if choice.model.is_some() {
+        return Ok(ModelChoice { precision, ..choice });
+    }
+    let kept = ModelChoice::of_record(&record, &choice);
+    Ok(ModelChoice {
+        precision,
+        max_length: choice.max_length.or(kept.max_length),
+        dimensions: choice.dimensions.or(kept.dimensions),
+        prompt: choice.prompt.or(kept.prompt.clone()),
+        ..kept
     })
+}
+
+fn kept_precision(choice: &ModelChoice, record: &ModelRecord) -> Precision {
+    if choice.precision != Precision::Auto || choice.engine == EngineChoice::Reference {
+        return choice.precision;
+    }
+    Precision::on_device(&record.precision, &choice.device).unwrap_or_default()
 }
 
 /// The GPU of a command that compares vectors and makes none: it would leave a second one idle.

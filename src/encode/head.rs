@@ -1,8 +1,9 @@
 //! What is done to a text's row after pooling: Dense, LayerNorm, Normalize.
 //!
-//! A few small products per text, done in plain f32 by every engine alike.
+//! A few small products per text, done in f32 on the processor by every engine alike.
 
 use crate::error::{Error, Problem, Result};
+use crate::kernel::{Isa, dot};
 use crate::models::{Activation, Dense, HeadModule, Weights};
 use crate::vectors::normalise;
 
@@ -19,6 +20,7 @@ enum Step {
 
 /// `outputs` rows of `inputs` numbers, and what is added.
 struct Linear {
+    isa: Isa,
     inputs: usize,
     weight: Vec<f32>,
     bias: Option<Vec<f32>>,
@@ -35,14 +37,14 @@ const LAYER_NORM_EPS: f64 = 1e-5;
 
 impl Head {
     /// Loads the weights of `modules`, checking their shapes.
-    pub(super) fn load(modules: &[HeadModule]) -> Result<Self> {
+    pub(super) fn load(modules: &[HeadModule], isa: Isa) -> Result<Self> {
         let steps = modules.iter().map(|module| match module {
             HeadModule::Normalize => Ok(Step::Normalize),
             HeadModule::LayerNorm { dimension, weights } => Ok(Step::LayerNorm {
                 scale: tensor(weights, "norm.weight", &[*dimension], "dimension")?,
                 shift: tensor(weights, "norm.bias", &[*dimension], "dimension")?,
             }),
-            HeadModule::Dense(dense) => load_dense(dense),
+            HeadModule::Dense(dense) => load_dense(dense, isa),
         });
         Ok(Self { steps: steps.collect::<Result<_>>()? })
     }
@@ -77,8 +79,8 @@ impl Step {
 
 impl Linear {
     fn apply(&self, row: &[f32]) -> Vec<f32> {
-        let dot = |weights: &[f32]| weights.iter().zip(row).map(|(weight, value)| weight * value).sum::<f32>();
-        let mut out: Vec<f32> = self.weight.chunks_exact(self.inputs).map(dot).collect();
+        let rows = self.weight.chunks_exact(self.inputs);
+        let mut out: Vec<f32> = rows.map(|weights| dot(self.isa, weights, row)).collect();
         if let Some(bias) = &self.bias {
             add(&mut out, bias);
         }
@@ -86,19 +88,19 @@ impl Linear {
     }
 }
 
-fn load_dense(dense: &Dense) -> Result<Step> {
+fn load_dense(dense: &Dense, isa: Isa) -> Result<Step> {
     let fields = "in_features` and `out_features";
     let shape = [dense.outputs, dense.inputs];
     let bias =
         if dense.bias { Some(tensor(&dense.weights, "linear.bias", &[dense.outputs], "out_features")?) } else { None };
     let linear =
-        Linear { inputs: dense.inputs, weight: tensor(&dense.weights, "linear.weight", &shape, fields)?, bias };
+        Linear { isa, inputs: dense.inputs, weight: tensor(&dense.weights, "linear.weight", &shape, fields)?, bias };
     let residual = match (dense.residual, dense.inputs == dense.outputs) {
         (false, _) => Residual::None,
         (true, true) => Residual::Input,
         (true, false) => {
             let weight = tensor(&dense.weights, "residual.weight", &shape, fields)?;
-            Residual::Mapped(Linear { inputs: dense.inputs, weight, bias: None })
+            Residual::Mapped(Linear { isa, inputs: dense.inputs, weight, bias: None })
         }
     };
     Ok(Step::Dense { linear, activation: dense.activation, residual })
@@ -165,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_linear_map_multiplies_rows_and_adds() {
-        let linear = Linear { inputs: 2, weight: vec![1.0, 2.0, 3.0, 4.0], bias: Some(vec![0.5, -0.5]) };
+        let linear =
+            Linear { isa: Isa::best(), inputs: 2, weight: vec![1.0, 2.0, 3.0, 4.0], bias: Some(vec![0.5, -0.5]) };
         assert_eq!(linear.apply(&[1.0, -1.0]), [-0.5, -1.5]);
     }
 }

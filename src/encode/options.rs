@@ -17,7 +17,7 @@ pub struct Options {
     pub precision: Precision,
     /// By which implementation.
     pub engine: EngineChoice,
-    /// With which instructions; `None` is the best set there is. The reference engine takes no notice.
+    /// With which instructions; `None` is the best set there is. The network of the reference engine takes no notice.
     pub isa: Option<Isa>,
     /// Threads; `None` is as many as this process may use.
     pub threads: Option<NonZeroUsize>,
@@ -47,6 +47,31 @@ pub enum Precision {
     F16,
     /// Products of 8-bit weights and activations rounded to bytes: on processors only.
     Int8,
+}
+
+impl Precision {
+    const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::Bf16, Self::F16, Self::Int8];
+
+    /// What is typed, and what a collection records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// The numbers of that name, where `device` computes in them.
+    pub fn on_device(name: &str, device: &Device) -> Option<Self> {
+        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        known.filter(|precision| match precision {
+            Self::Auto | Self::F32 | Self::Bf16 => true,
+            Self::F16 => device.gpus().is_some(),
+            Self::Int8 => device.gpus().is_none(),
+        })
+    }
 }
 
 /// In which numbers a processor computes.
@@ -128,11 +153,15 @@ pub(super) fn gpu_precision(asked: Precision) -> Result<cuda::Precision> {
     }
 }
 
-/// What a processor computes in. Where nothing is asked for, weights that are stored in 8 bits are multiplied as they are
-/// if that is fastest.
-pub(super) fn arithmetic(asked: Precision, isa: Isa, stored_in_int8: bool) -> Result<Arithmetic> {
+/// What a processor computes in. Where nothing is asked for, weights that are all stored in 8 bits are multiplied as they
+/// are if that is fastest.
+pub(super) fn arithmetic(
+    asked: Precision,
+    isa: Isa,
+    stored_in_int8: impl FnOnce() -> Result<bool>,
+) -> Result<Arithmetic> {
     let (activations, int8_weights) = match asked {
-        Precision::Auto => (isa.best_precision(), stored_in_int8 && isa.prefers_int8()),
+        Precision::Auto => (isa.best_precision(), isa.prefers_int8() && stored_in_int8()?),
         Precision::Int8 => (isa.best_precision(), true),
         Precision::F32 => (kernel::Precision::F32, false),
         Precision::Bf16 => (kernel::Precision::Bf16, false),
@@ -146,14 +175,11 @@ pub(super) fn arithmetic(asked: Precision, isa: Isa, stored_in_int8: bool) -> Re
 }
 
 pub(super) fn only_f32(precision: Precision) -> Result<()> {
-    let name = match precision {
-        Precision::Auto | Precision::F32 => return Ok(()),
-        Precision::Bf16 => "bf16",
-        Precision::F16 => "f16",
-        Precision::Int8 => "int8",
-    };
+    if matches!(precision, Precision::Auto | Precision::F32) {
+        return Ok(());
+    }
     let cause = "the engine that runs this model computes in f32 only";
-    let problem = Problem::new(format!("`--precision {name}`"), cause);
+    let problem = Problem::new(format!("`--precision {}`", precision.name()), cause);
     Err(Error::Usage(problem.hint("leave `--precision` at `auto`")))
 }
 
@@ -176,5 +202,27 @@ pub(super) fn dimensions(model: &ModelFolder, options: &Options) -> Result<usize
             let cause = format!("{asked} is not from 1 to {whole}, what model `{}` gives", model.name);
             Err(Error::Usage(Problem::new("`--dimensions`", cause).hint("leave it out for all of them")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_numbers_are_those_of_a_device_that_has_them() {
+        let (processor, gpu) = (Device::Cpu, Device::Cuda(vec![0]));
+        let names = ["f32", "bf16", "f16", "int8", "fp4"];
+        let on = |device: &Device| names.map(|name| Precision::on_device(name, device).is_some());
+        assert_eq!(on(&processor), [true, true, false, true, false]);
+        assert_eq!(on(&gpu), [true, true, true, false, false]);
+        assert_eq!(Precision::on_device("int8", &processor), Some(Precision::Int8));
+    }
+
+    #[test]
+    fn a_gpu_refuses_bytes_with_the_way_out() {
+        let error = gpu_precision(Precision::Int8).expect_err("no products of bytes there");
+        assert_eq!(error.to_string(), "`--precision int8`: GPUs compute in bf16, f16 and f32 only");
+        assert!(error.hint().expect("a hint").contains("--device cpu"));
     }
 }

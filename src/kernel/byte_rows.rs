@@ -146,7 +146,8 @@ fn ends<'a, S: Simd>(simd: S, group: &impl Group<'a>) -> (S::F32, S::F32) {
 #[inline(always)]
 fn round<'a, S: Simd>(simd: S, group: &impl Group<'a>, (low, high): (f32, f32), bytes: &mut [u8; GROUP]) -> [f32; 2] {
     let range = high - low;
-    let steps = simd.splat(if range > f32::MIN_POSITIVE { LARGEST / range } else { 0.0 });
+    // Below that the quotient would not be finite.
+    let steps = simd.splat(if range > LARGEST / f32::MAX { LARGEST / range } else { 0.0 });
     let lows = simd.splat(low);
     for at in (0..GROUP).step_by(S::LANES) {
         let above = simd.sub(group.vector(simd, at), lows);

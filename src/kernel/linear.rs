@@ -64,7 +64,7 @@ impl LinearWeights {
 
     /// As [`Self::pack`], of whole numbers that are multiplied by a scale for each output.
     pub fn pack_int8(isa: Isa, weight: &[i8], scales: &[f32], n_in: usize, bias: Option<&[f32]>) -> Self {
-        assert_eq!(weight.len(), scales.len() * n_in, "a scale and a row of inputs for each output");
+        assert!(n_in > 0 && weight.len() == scales.len() * n_in, "a scale and a row of inputs for each output");
         Self::new(isa, (scales.len(), n_in), bias, Packed::Int8(int8::Panels::pack(weight, scales, n_in)))
     }
 

@@ -215,8 +215,8 @@ impl Weights {
     /// A tensor's numbers in row order, as f32, scaled where it has scales.
     ///
     /// # Errors
-    /// [`Error::Model`] where there is no such tensor, its numbers are of a kind that has no place in weights, or its
-    /// scales are not one per row.
+    /// [`Error::Model`] where there is no such tensor, its numbers are of a kind that has no place in weights or not finite,
+    /// or its scales are not one per row.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
         let mut values = self.stored_rows(name)?.into_f32();
         if let Some(update) = self.updates.get(name) {
@@ -275,7 +275,7 @@ impl Weights {
 
     fn plain_f32(&self, name: &str, entry: &Entry) -> Result<Vec<f32>> {
         let data = self.data(entry);
-        let values = match entry.dtype {
+        let values: Vec<f32> = match entry.dtype {
             Dtype::F32 => data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
             Dtype::F64 => data.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
             Dtype::F16 => {
@@ -289,6 +289,10 @@ impl Weights {
             Dtype::I8 => data.iter().map(|&byte| f32::from(byte.cast_signed())).collect(),
             other => return Err(self.bad_tensor(name, &format!("holds {other:?}, which is not a kind of weight"))),
         };
+        // Rounded to bytes, what is no number would look like one.
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(self.bad_tensor(name, "holds something that is not a finite number"));
+        }
         Ok(values)
     }
 }
@@ -368,6 +372,16 @@ mod tests {
         assert_eq!(Rows::concat(vec![bytes(), Rows::F32(vec![3.0, 4.0])]).into_f32(), [0.5, -1.0, 3.0, 4.0]);
         let (first, second) = Rows::concat(vec![bytes(), bytes()]).halves();
         assert_eq!((first.into_f32(), second.into_f32()), (vec![0.5, -1.0], vec![0.5, -1.0]));
+    }
+
+    #[test]
+    fn what_is_no_finite_number_is_refused_by_name() {
+        let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        for value in [f32::NAN, f32::INFINITY] {
+            let data: Vec<u8> = [1.0, value].iter().flat_map(|number| number.to_le_bytes()).collect();
+            let error = open(file(header, &data)).expect("a valid file").f32("a").expect_err("no weight");
+            assert!(error.to_string().contains("tensor `a`: holds something that is not a finite number"), "{error}");
+        }
     }
 
     #[test]

@@ -255,6 +255,36 @@ fn a_collection_keeps_to_its_model() {
 }
 
 #[test]
+fn a_collection_keeps_to_the_numbers_of_its_vectors() {
+    let desk = Desk::new();
+    let papers = |ids: std::ops::Range<usize>| -> String {
+        ids.map(|id| format!("{}\n", serde_json::json!({"id": id, "text": format!("paper {id} on tides")}))).collect()
+    };
+    desk.write("some.jsonl", papers(0..8));
+    desk.write("more.jsonl", papers(8..9));
+    let model = crate::tiny::fixture("tiny-bert").display().to_string();
+    // What would suit plain Rust is f32.
+    let set = [("THEMATIC_ISA", "portable")];
+    let embed = |arguments: &[&str]| {
+        let said = desk.run_with(&[&["embed", "--json"], arguments].concat(), &set);
+        assert_eq!(said.code, 0, "{said:?}");
+        let report = said.json();
+        (report["embedded"].as_u64(), report["precision"].as_str().map(str::to_owned))
+    };
+    for precision in ["bf16", "int8"] {
+        let kept = Some(precision.to_owned());
+        assert_eq!(embed(&["some.jsonl", "--model", &model, "--precision", precision]), (Some(8), kept.clone()));
+        assert_eq!(desk.run_with(&["cluster", "-k", "2"], &set).code, 0);
+        assert_eq!(embed(&[]), (Some(0), kept.clone()));
+        assert_eq!(embed(&["--model", &model]), (Some(0), kept.clone()));
+        assert_eq!(desk.run_with(&["themes"], &set).code, 0, "themes stay");
+        assert_eq!(embed(&["more.jsonl"]), (Some(1), kept));
+        desk.done(&["remove", "8"]);
+    }
+    assert_eq!(embed(&["--precision", "f32"]), (Some(8), Some("f32".to_owned())));
+}
+
+#[test]
 fn free_text_takes_the_query_prompt_and_prompts_go_by_name() {
     let desk = Desk::new();
     let papers = ["Sea ice melts from below", "Bees read the hive by its sound", "Old maps of dry rivers"];

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use thematic::encode::{Device, Encoder, EngineChoice, Kind, Options, Precision, PromptChoice};
 use thematic::kernel::Isa;
-use thematic::models::{ModelFolder, Settings, Weights, resolve};
+use thematic::models::{ModelFolder, Rows, Settings, Weights, resolve};
 use thematic::progress::Silent;
 use thematic::vectors::Vectors;
 
@@ -201,6 +201,63 @@ fn adapters_give_the_vectors_of_the_adapted_network() {
         let again = Settings { revision: Some(model.revision.clone()), ..offline() };
         assert!(adapter == "bottleneck" || resolve(Some(&name), &again, &Silent).is_ok(), "{}", model.revision);
     }
+}
+
+#[test]
+fn adapters_of_weights_of_8_bits_are_added_to_floats() {
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture("tiny-bert"), folder.path());
+    put_maps_into_8_bits(folder.path());
+    let Some(isa) = Isa::available().into_iter().find(|isa| isa.prefers_int8()) else {
+        return eprintln!("skipped: this processor has no products of bytes");
+    };
+    let (auto, texts) = (Options { isa: Some(isa), ..Options::default() }, architecture_texts());
+    let precision =
+        |model: &ModelFolder| Encoder::load(model, &auto).expect("a model that loads").identity().precision.clone();
+    assert_eq!(precision(&open(folder.path())), "int8");
+    for adapter in ["lora", "bottleneck"] {
+        let name = format!("{}+{}", folder.path().display(), fixture(adapter).display());
+        let model = open_with_pickle(&name).expect("an adapted model");
+        assert_ne!(precision(&model), "int8", "{adapter}");
+        // Rounded to 8 bits without their adapter, or left out, they would give other vectors.
+        let vectors = |precision| {
+            let encoder = Encoder::load(&model, &Options { precision, ..auto.clone() }).expect("a model that loads");
+            encoder.encode(&texts, Kind::Document).expect("vectors").vectors
+        };
+        let (exact, bytes) = (vectors(Precision::F32), vectors(Precision::Int8));
+        let cosines = exact.rows().zip(bytes.rows()).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
+        assert!(cosines.fold(f32::INFINITY, f32::min) >= 0.995, "{adapter}");
+    }
+}
+
+/// Stores the maps of a tiny model's layers as rows of 8 bits with scales.
+fn put_maps_into_8_bits(folder: &Path) {
+    let path = folder.join("model.safetensors");
+    let bytes = thematic::models::Bytes::Owned(fs::read(&path).expect("weights"));
+    let weights = Weights::open(vec![("weights".to_owned(), std::sync::Arc::new(bytes))]).expect("weights");
+    let (mut kinds, mut data) = (Vec::new(), Vec::new());
+    let little = |numbers: Vec<f32>| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    for name in weights.names() {
+        let (shape, numbers) = (weights.shape(name).expect("a shape").to_vec(), weights.f32(name).expect("numbers"));
+        if shape.len() == 2 && name.contains("layer.") {
+            let (bytes, scales) = Rows::F32(numbers).into_int8(shape[1]);
+            kinds.push((name.replace(".weight", ".scale"), "F32", vec![shape[0]]));
+            data.push(little(scales));
+            kinds.push((name.to_owned(), "I8", shape));
+            data.push(bytes.iter().map(|byte| byte.cast_unsigned()).collect());
+        } else {
+            kinds.push((name.to_owned(), "F32", shape));
+            data.push(little(numbers));
+        }
+    }
+    let mut end = 0;
+    let described = kinds.into_iter().zip(&data).map(|((name, kind, shape), data)| {
+        end += data.len();
+        (name, serde_json::json!({"dtype": kind, "shape": shape, "data_offsets": [end - data.len(), end]}))
+    });
+    let header = Value::Object(described.collect()).to_string();
+    let parts = [(header.len() as u64).to_le_bytes().to_vec(), header.into_bytes(), data.concat()];
+    fs::write(path, parts.concat()).expect("written");
 }
 
 #[test]

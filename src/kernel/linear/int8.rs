@@ -15,7 +15,7 @@ use super::{Finish, Grid};
 const HEIGHT: usize = 6;
 
 /// Rows that meet a panel before the next panel is fetched: their bytes stay in the second cache.
-const GROUP_ROWS: usize = 32 * HEIGHT;
+const BLOCK_ROWS: usize = 32 * HEIGHT;
 
 /// Inputs that an instruction multiplies at once.
 const QUAD: usize = 4;
@@ -76,7 +76,7 @@ struct Panel<'a> {
 }
 
 pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Finish<'_>, workspace: &mut Workspace) {
-    let grid = Grid { n_rows: input.n_rows(), group_rows: GROUP_ROWS, n_panels: panels.n_panels };
+    let grid = Grid { n_rows: input.n_rows(), group_rows: BLOCK_ROWS, n_panels: panels.n_panels };
     workspace.share(grid.len(), grid.least(panels.n_groups * GROUP_BYTES), |cells, scratch| {
         let rows = &mut scratch.byte_rows;
         isa.run(Int8 { panels, input, cells: grid.rows_and_panels(cells), finish, rows });
@@ -97,9 +97,9 @@ impl<I: Iterator<Item = (Range<usize>, Range<usize>)>> Kernel for Int8<'_, I> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         let Self { panels, input, cells, mut finish, rows: bytes } = self;
-        for (rows, panels_of_group) in cells {
+        for (rows, panels_of_block) in cells {
             bytes.fill(simd, input, rows.clone());
-            for number in panels_of_group {
+            for number in panels_of_block {
                 let panel = panels.panel(number);
                 for first in (0..SIDE).step_by(2 * S::LANES) {
                     let column = number * SIDE + first;

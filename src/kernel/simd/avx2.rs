@@ -286,6 +286,7 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
         }
     }
+
     #[inline(always)]
     fn largest_of_each(self, [a, b, c, d]: [__m256; 4]) -> [f32; 4] {
         // SAFETY: `self` proves AVX, and the array has room for the four numbers written.

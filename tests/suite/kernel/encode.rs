@@ -167,6 +167,36 @@ fn few_rows_have_the_bits_of_the_same_rows_among_many() {
     }
 }
 
+#[test]
+fn groups_of_every_kind_are_rounded_to_bytes() {
+    let outlier = |at: usize| if at == 70 { 1e4 } else { (at % 7) as f32 - 3.0 };
+    let kinds: [(&str, &dyn Fn(usize) -> f32); 8] = [
+        ("positive", &|at| 5.0 + (at % 64) as f32 / 64.0),
+        ("negative", &|at| -5.0 - (at % 64) as f32 / 64.0),
+        ("equal", &|_| 0.3),
+        ("zeros", &|_| 0.0),
+        ("one far from others", &outlier),
+        ("denormal", &|at| at as f32 * 1e-40),
+        ("a range whose step is denormal", &|at| at as f32 * 1e-38),
+        ("large", &|at| (at as f32 - 60.0) * 1e30),
+    ];
+    for arithmetic in Arithmetic::everywhere().filter(|arithmetic| arithmetic.int8) {
+        for (n_in, (kind, number)) in [64, 65, 130].into_iter().flat_map(|n_in| kinds.map(|kind| (n_in, kind))) {
+            let (input, weight) = ((0..n_in).map(number).collect::<Vec<f32>>(), numbers(3 * n_in, 5));
+            let mut operand = Operand::new(arithmetic.precision);
+            operand.fill(arithmetic.isa, &input, n_in);
+            let mut out = vec![f32::NAN; 3];
+            let weights = arithmetic.pack(&weight, n_in, None);
+            linear(&weights, &operand, Activation::Identity, Output::Rows(&mut out), &mut Workspace::new());
+            let expected = arithmetic.exact_linear(&input, &weight, n_in, None);
+            let largest = input.iter().fold(0.0f64, |largest, &number| largest.max(f64::from(number).abs()));
+            for (&found, expected) in out.iter().zip(expected) {
+                assert_close(found, expected, 1e-4 * largest + 1e-35, &format!("{arithmetic:?}, {n_in} {kind}"));
+            }
+        }
+    }
+}
+
 /// All kernels that a team shares, on sequences of these lengths; what they leave behind.
 fn all_shared_kernels(
     arithmetic: Arithmetic,
