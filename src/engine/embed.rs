@@ -71,7 +71,11 @@ pub fn embed_collection(
     encoder: &PaperEncoder,
     progress: &dyn Progress,
 ) -> Result<EmbedReport> {
+    let had_themes = collection.clustering()?.is_some();
     let model = collection.use_model(&encoder.record())?;
+    if had_themes && collection.clustering()?.is_none() {
+        progress.warn("the themes were made of other vectors and are gone; `thematic cluster` makes new ones");
+    }
     let rows = collection.rows_without_vector(model)?;
     let mut report = EmbedReport::new(encoder);
     if !rows.is_empty() {

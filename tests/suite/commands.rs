@@ -247,6 +247,7 @@ fn a_collection_keeps_to_its_model() {
     let before = desk.done(&["recommend", "--like", "ex-010", "--json"]).out;
     let said = desk.done(&["embed", "--model", "./copy", "--dimensions", "64", "--json"]);
     assert_eq!(said.json()["embedded"], 121);
+    assert!(said.err.contains("the themes were made of other vectors and are gone"), "{}", said.err);
     assert_eq!(desk.run(&["themes"]).code, 1, "themes of other vectors are gone");
     let after = desk.done(&["recommend", "--like", "ex-010", "--json"]).out;
     assert_ne!(before, after);
