@@ -248,7 +248,6 @@ mod registers {
     on_registers!(f32_of_256_bits, "avx2,fma", NARROW_SUMS, _mm256_set1_ps, _mm256_set1_ps, f32_of_256_bits);
     on_registers!(f32_of_512_bits, "avx512f", SUMS, _mm512_set1_ps, _mm512_set1_ps, f32_of_512_bits);
     on_registers!(pairs_of_512_bits, "avx512f,avx512bf16", SUMS, _mm512_set1_ps, pairs, pairs_of_512_bits);
-
     on_registers!(bytes_of_512_bits, "avx512f,avx512vnni", SUMS, whole, whole, bytes_of_512_bits);
 
     #[target_feature(enable = "avx512f")]

@@ -35,10 +35,10 @@ impl ByteRows {
         self.n_groups = operand.dim().div_ceil(GROUP);
         self.bytes.resize(rows.len() * self.n_groups * GROUP);
         self.scales.resize(rows.len() * self.n_groups * 2);
-        for row in rows.clone() {
-            let first = (row - rows.start) * self.n_groups;
-            let bytes = &mut self.bytes.as_chunks_mut().0[first..first + self.n_groups];
-            let scales = &mut self.scales.as_chunks_mut().0[first..first + self.n_groups];
+        for (at, row) in rows.enumerate() {
+            let groups = at * self.n_groups..(at + 1) * self.n_groups;
+            let bytes = &mut self.bytes.as_chunks_mut().0[groups.clone()];
+            let scales = &mut self.scales.as_chunks_mut().0[groups];
             match operand.precision() {
                 Precision::F32 => round_row::<S, Singles<'_>>(simd, operand, row, bytes, scales),
                 Precision::Bf16 => round_row::<S, Halves<'_>>(simd, operand, row, bytes, scales),

@@ -59,14 +59,13 @@ impl Rows {
         match self {
             Self::I8 { numbers, scales } => (numbers, scales),
             Self::F32(numbers) => {
-                let mut rounded = Vec::with_capacity(numbers.len());
-                let scales = numbers.chunks_exact(width).map(|row| {
+                let (mut rounded, mut scales) = (Vec::with_capacity(numbers.len()), Vec::new());
+                for row in numbers.chunks_exact(width) {
                     let largest = row.iter().fold(0.0f32, |largest, number| largest.max(number.abs()));
                     let steps = if largest > 0.0 { LARGEST_INT8 / largest } else { 0.0 };
                     rounded.extend(row.iter().map(|number| (number * steps).round() as i8));
-                    largest / LARGEST_INT8
-                });
-                let scales = scales.collect();
+                    scales.push(largest / LARGEST_INT8);
+                }
                 (rounded, scales)
             }
         }

@@ -13,11 +13,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use thematic::encode::{Device, Encoder, EngineChoice, Kind, Options, Precision, PromptChoice};
 use thematic::kernel::Isa;
-use thematic::models::{ModelFolder, Rows, Settings, Weights, resolve};
+use thematic::models::{ModelFolder, Settings, Weights, resolve};
 use thematic::progress::Silent;
 use thematic::vectors::Vectors;
 
-use crate::tiny::{Variant, copy_folder, fixture, merge, offline, open, variants};
+use crate::tiny::{Variant, copy_folder, fixture, merge, offline, open, put_maps_into_8_bits, variants};
 
 /// What f32 on another machine, in another order, may change.
 const PARITY: f32 = 0.999_99;
@@ -164,9 +164,7 @@ fn every_architecture_is_independent_of_company_and_near_in_fewer_bits() {
         for (precision, least) in [(Precision::Bf16, 0.999), (Precision::Int8, 0.995)] {
             let rounded = encoder(&folder, &Options { precision, ..Options::default() });
             let rounded = rounded.encode(&texts, Kind::Document).expect("vectors");
-            let rows = together.vectors.rows().zip(rounded.vectors.rows());
-            let cosines = rows.map(|(one, other)| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>());
-            let smallest = cosines.fold(f32::INFINITY, f32::min);
+            let smallest = smallest_cosine_of(&together.vectors, &rounded.vectors);
             assert!(smallest >= least, "{name}, {precision:?}: {smallest}");
         }
     }
@@ -224,40 +222,9 @@ fn adapters_of_weights_of_8_bits_are_added_to_floats() {
             let encoder = Encoder::load(&model, &Options { precision, ..auto.clone() }).expect("a model that loads");
             encoder.encode(&texts, Kind::Document).expect("vectors").vectors
         };
-        let (exact, bytes) = (vectors(Precision::F32), vectors(Precision::Int8));
-        let cosines = exact.rows().zip(bytes.rows()).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
-        assert!(cosines.fold(f32::INFINITY, f32::min) >= 0.995, "{adapter}");
+        let smallest = smallest_cosine_of(&vectors(Precision::F32), &vectors(Precision::Int8));
+        assert!(smallest >= 0.995, "{adapter}: {smallest}");
     }
-}
-
-/// Stores the maps of a tiny model's layers as rows of 8 bits with scales.
-fn put_maps_into_8_bits(folder: &Path) {
-    let path = folder.join("model.safetensors");
-    let bytes = thematic::models::Bytes::Owned(fs::read(&path).expect("weights"));
-    let weights = Weights::open(vec![("weights".to_owned(), std::sync::Arc::new(bytes))]).expect("weights");
-    let (mut kinds, mut data) = (Vec::new(), Vec::new());
-    let little = |numbers: Vec<f32>| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
-    for name in weights.names() {
-        let (shape, numbers) = (weights.shape(name).expect("a shape").to_vec(), weights.f32(name).expect("numbers"));
-        if shape.len() == 2 && name.contains("layer.") {
-            let (bytes, scales) = Rows::F32(numbers).into_int8(shape[1]);
-            kinds.push((name.replace(".weight", ".scale"), "F32", vec![shape[0]]));
-            data.push(little(scales));
-            kinds.push((name.to_owned(), "I8", shape));
-            data.push(bytes.iter().map(|byte| byte.cast_unsigned()).collect());
-        } else {
-            kinds.push((name.to_owned(), "F32", shape));
-            data.push(little(numbers));
-        }
-    }
-    let mut end = 0;
-    let described = kinds.into_iter().zip(&data).map(|((name, kind, shape), data)| {
-        end += data.len();
-        (name, serde_json::json!({"dtype": kind, "shape": shape, "data_offsets": [end - data.len(), end]}))
-    });
-    let header = Value::Object(described.collect()).to_string();
-    let parts = [(header.len() as u64).to_le_bytes().to_vec(), header.into_bytes(), data.concat()];
-    fs::write(path, parts.concat()).expect("written");
 }
 
 #[test]

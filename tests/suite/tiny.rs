@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tempfile::TempDir;
-use thematic::models::{ModelFolder, Settings, resolve};
+use thematic::models::{Bytes, ModelFolder, Rows, Settings, Weights, resolve};
 use thematic::progress::Silent;
 
 /// A tiny BERT with some files changed, and the kinds of text it has golden vectors for.
@@ -94,4 +95,34 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
             fs::copy(&path, &target).expect("a copy");
         }
     }
+}
+
+/// Stores the maps of a tiny model's layers as rows of 8 bits with scales.
+pub(crate) fn put_maps_into_8_bits(folder: &Path) {
+    let path = folder.join("model.safetensors");
+    let bytes = Bytes::Owned(fs::read(&path).expect("weights"));
+    let weights = Weights::open(vec![("weights".to_owned(), Arc::new(bytes))]).expect("weights");
+    let (mut kinds, mut data) = (Vec::new(), Vec::new());
+    let little = |numbers: Vec<f32>| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    for name in weights.names() {
+        let (shape, numbers) = (weights.shape(name).expect("a shape").to_vec(), weights.f32(name).expect("numbers"));
+        if shape.len() == 2 && name.contains("layer.") {
+            let (bytes, scales) = Rows::F32(numbers).into_int8(shape[1]);
+            kinds.push((name.replace(".weight", ".scale"), "F32", vec![shape[0]]));
+            data.push(little(scales));
+            kinds.push((name.to_owned(), "I8", shape));
+            data.push(bytes.iter().map(|byte| byte.cast_unsigned()).collect());
+        } else {
+            kinds.push((name.to_owned(), "F32", shape));
+            data.push(little(numbers));
+        }
+    }
+    let mut end = 0;
+    let described = kinds.into_iter().zip(&data).map(|((name, kind, shape), data)| {
+        end += data.len();
+        (name, serde_json::json!({"dtype": kind, "shape": shape, "data_offsets": [end - data.len(), end]}))
+    });
+    let header = Value::Object(described.collect()).to_string();
+    let parts = [(header.len() as u64).to_le_bytes().to_vec(), header.into_bytes(), data.concat()];
+    fs::write(path, parts.concat()).expect("written");
 }
