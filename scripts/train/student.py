@@ -48,6 +48,7 @@ def arguments():
     p.add_argument("--head-rate", type=float, default=1e-3)
     p.add_argument("--word-rate", type=float, default=1e-3, help="of words that vocabulary.py added")
     p.add_argument("--tokenizer", default="", help="where it is not the teacher's")
+    p.add_argument("--states-of", default="", help="the WORK of the teacher's states, where it is another")
     p.add_argument("--matrix", type=float, default=1.0)
     p.add_argument("--states", type=float, default=1.0)
     p.add_argument("--contrast", type=float, default=0.0)
@@ -116,8 +117,8 @@ def ridge_head(student, papers, target, device, count=2000, strength=1e-3):
 class States:
     """The teacher's last states of every paper's tokens, from the files of teacher.py, not held in memory."""
 
-    def __init__(self, work):
-        self.files, self.place = [], {}
+    def __init__(self, work, pieces):
+        self.files, self.place, self.pieces, self.papers = [], {}, pieces, Papers(work)
         for path in sorted(glob.glob(os.path.join(work, "teacher", "[0-9]*.states.npy"))):
             shard = np.load(path.replace(".states.npy", ".npz"))
             ends = np.cumsum(shard["lengths"])
@@ -125,10 +126,22 @@ class States:
                 self.place[int(number)] = (len(self.files), int(start), int(end))
             self.files.append(np.load(path, mmap_mode="r"))
 
-    def of(self, numbers):
-        """States of these papers' tokens, end to end."""
-        parts = [self.place[int(n)] for n in numbers]
-        return torch.from_numpy(np.concatenate([self.files[f][a:b] for f, a, b in parts])).float()
+    def of(self, number, row):
+        """The part of a row of token ids that the teacher read too, and the states of it: of a word that is whole now the mean
+        of its pieces'."""
+        file, start, end = self.place[int(number)]
+        found = np.asarray(self.files[file][start:end], "f4")
+        if not self.pieces:
+            return row, found
+        pieces = [self.pieces.get(int(token), [token]) for token in row[:-1]]
+        ends = np.cumsum([len(p) for p in pieces])
+        spelled, read = np.concatenate(pieces), framed(self.papers.full(number), len(found))[:-1]
+        length = min(len(spelled), len(read))
+        apart = np.flatnonzero(spelled[:length] != read[:length])
+        n = int(np.searchsorted(ends, apart[0] if len(apart) else length, side="right"))
+        starts = np.concatenate([[0], ends])[:n]
+        sums = np.add.reduceat(found[:ends[n - 1]], starts, axis=0) / np.diff([*starts, ends[n - 1]])[:, None]
+        return np.concatenate([row[:n], row[-1:]]), np.concatenate([sums, found[-1:]])
 
 
 def distance(x, y, widths, matrix):
@@ -180,7 +193,8 @@ def average_gradients(parameters, ranks):
 
 
 def beginning(args, papers, width):
-    """The student before its first step, and which of its words are new; its head is fitted to the target by ridge_head."""
+    """The student before its first step, which of its words are new, and of what pieces those are; its head is fitted to the
+    target by ridge_head."""
     path = args.initial or args.out + ".cut"
     if not os.path.exists(path) and int(os.environ.get("RANK", 0)) == 0:
         teacher = from_transformers(os.path.join(args.teacher, "model.safetensors")).eval()
@@ -192,7 +206,7 @@ def beginning(args, papers, width):
     stored = torch.load(path, map_location="cpu")
     student = empty(stored["student"])
     student.load_state_dict(stored["student"])
-    return student, stored.get("new_words")
+    return student, stored.get("new_words"), stored.get("pieces", {})
 
 
 def empty(stored):
@@ -213,12 +227,15 @@ def picked(total, first_paper, args):
 def loss_of(student, papers, target, pick, states, proxies, args, device):
     """The loss of a batch, as the head of this file says."""
     numbers, widths = target["numbers"][pick], [target["full"].shape[1], *args.nested]
-    full, last = student.with_states(*padded([framed(papers.full(n), args.limit) for n in numbers], device), device)
+    rows = [framed(papers.full(n), args.limit) for n in numbers]
+    if states:
+        rows, wanted = zip(*map(states.of, numbers, rows))
+        wanted = torch.from_numpy(np.concatenate(wanted)).to(device)
+    full, last = student.with_states(*padded(rows, device), device)
     title = student(*padded([framed(papers.title(n), 48) for n in numbers], device), device)
     y_full, y_title = (torch.from_numpy(target[k][pick].astype("f4")).to(device) for k in ("full", "title"))
     loss = distance(full, y_full, widths, args.matrix) + 0.5 * distance(title, y_title, widths, args.matrix)
     if states:
-        wanted = states.of(numbers).to(device)
         loss = loss + args.states * (last.float() - wanted).square().mean() / wanted.square().mean()
     if args.contrast:
         loss = loss + args.contrast * contrast(title, full, 20.0)
@@ -238,9 +255,9 @@ def main():
         torch.set_num_threads(args.threads)
     papers, target = Papers(args.work), dict(np.load(args.target))
     width = target["full"].shape[1]
-    student, new_words = beginning(args, papers, width)
+    student, new_words, pieces = beginning(args, papers, width)
     student = student.to(device)
-    states = States(args.work) if args.states else None
+    states = States(args.states_of or args.work, pieces) if args.states else None
     proxies = nn.Parameter(label_means(papers, target).to(device))
     groups = [*parameter_groups(student, new_words, args), {"params": [proxies], "lr": 0.01}]
     optimiser = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)

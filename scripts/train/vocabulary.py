@@ -4,9 +4,10 @@
   vocabulary.py --corpus ../shared/corpus/papers.jsonl.zst --tokenizer T/tokenizer.json --out WORK/tokenizer.json \\
       --student WORK/final.pt --initial WORK/renamed.pt
 
-Words are taken by the tokens that they save; the tokens that give way are the least used once those words are whole. The new
-tokens keep the numbers of the old ones. A new word's vector is the mean of those of its former pieces, and the student that
-`student.py --initial` goes on from says which they are, so that it trains them.
+Words are taken by the tokens that they save; the tokens that give way are the least used once those words are whole. Papers count
+by their field: with --power 0 all fields together alike, with 1 as the corpus has them. The new tokens keep the numbers of the
+old ones. A new word's vector is the mean of those of its former pieces, and the student that `student.py --initial` goes on
+from says which they are, so that it trains them and knows which of the teacher's states a word stands for.
 """
 import argparse
 import collections
@@ -18,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 
 from common import save
-from prepare import rows
+from prepare import field, rows
 
 
 def arguments():
@@ -29,17 +30,23 @@ def arguments():
     p.add_argument("--out", required=True)
     p.add_argument("--initial", required=True)
     p.add_argument("--words", type=int, default=4000)
+    p.add_argument("--power", type=float, default=0.3, help="field balance: 1 as in the corpus, 0 all fields alike")
     p.add_argument("--every", type=int, default=5, help="papers of the corpus that are counted: one of so many")
     return p.parse_args()
 
 
-def counted(tokenizer, corpus, every):
-    """How often each word stands in titles and abstracts."""
-    counts = collections.Counter()
+def counted(tokenizer, corpus, every, power):
+    """How often each word stands in titles and abstracts, fields balanced."""
+    counts, papers = collections.defaultdict(collections.Counter), collections.Counter()
     for row in itertools.islice(rows(corpus), 0, None, every):
         text = tokenizer.normalizer.normalize_str(f"{row['title']}. {row['abstract']}")
-        counts.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
-    return counts
+        counts[field(row)].update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
+        papers[field(row)] += 1
+    total = collections.Counter()
+    for name, found in counts.items():
+        weight = (papers[name] / max(papers.values())) ** (power - 1)
+        total.update({word: weight * n for word, n in found.items()})
+    return total
 
 
 def chosen(tokenizer, counts, count):
@@ -65,7 +72,7 @@ def main():
     tokenizer = Tokenizer.from_file(args.tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    words, tokens = chosen(tokenizer, counted(tokenizer, args.corpus, args.every), args.words)
+    words, tokens = chosen(tokenizer, counted(tokenizer, args.corpus, args.every, args.power), args.words)
     with open(args.tokenizer, encoding="utf8") as f:
         stored = json.load(f)
     goes = set(tokens)
@@ -79,7 +86,8 @@ def main():
     new = old.clone()
     for (_, pieces), n in zip(words, tokens):
         new[n] = old[pieces].mean(0)
-    save(args.initial, student={**student, "bert.words.weight": new}, new_words=torch.tensor(sorted(tokens)))
+    pieces = {n: list(pieces) for (_, pieces), n in zip(words, tokens)}
+    save(args.initial, student={**student, "bert.words.weight": new}, new_words=torch.tensor(sorted(tokens)), pieces=pieces)
 
 
 if __name__ == "__main__":

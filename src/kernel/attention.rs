@@ -10,6 +10,7 @@ mod bias;
 mod half;
 mod rotary;
 mod single;
+mod tiled;
 
 use std::ops::Range;
 

@@ -27,7 +27,7 @@ pub enum Level {
     Avx512Vnni,
     /// AVX-512 with dot products of bytes and of bf16.
     Avx512Bf16,
-    /// AMX tiles of bf16.
+    /// AMX tiles of bf16, and AVX-512 with permutations of bytes.
     AmxBf16,
 }
 
@@ -102,6 +102,11 @@ impl Isa {
     /// on some processors and loses on others.
     pub fn prefers_int8(self) -> bool {
         matches!(self.0, Level::Avx512Vnni | Level::Avx512Bf16)
+    }
+
+    /// Whether there are matrix tiles.
+    pub(super) fn has_tiles(self) -> bool {
+        self.0 >= Level::AmxBf16
     }
 
     /// Numbers of f32 in a vector.
@@ -182,7 +187,8 @@ fn detect() -> Level {
     if !has!("avx512bf16") {
         return Level::Avx512Vnni;
     }
-    if super::tiles::processor_has_bf16_tiles() && super::tiles::ask_permission() {
+    // Every processor with tiles has the permutations of bytes.
+    if has!("avx512vbmi") && super::tiles::processor_has_bf16_tiles() && super::tiles::ask_permission() {
         return Level::AmxBf16;
     }
     Level::Avx512Bf16

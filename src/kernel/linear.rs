@@ -5,9 +5,11 @@
 
 #![expect(unsafe_code, reason = "several threads write one output")]
 
+mod ending;
 mod half;
 mod int8;
 mod single;
+mod split;
 
 use std::ops::Range;
 
@@ -18,6 +20,8 @@ use super::places::Places;
 use super::product::{PackedMatrix, TileUser};
 use super::simd::Simd;
 use super::{Isa, Workspace, square};
+
+pub(super) use split::SplitRows;
 
 /// Weights and bias of a layer, laid out for one instruction set. Weights of f32 and of bf16 take activations of their
 /// precision, those of 8 bits take either and round them to bytes.
@@ -34,6 +38,8 @@ pub struct LinearWeights {
 #[derive(Debug, Clone)]
 enum Packed {
     Single(PackedMatrix),
+    /// Of f32 too, for tiles.
+    Split(split::Panels),
     Half(square::Panels),
     Int8(int8::Panels),
 }
@@ -56,6 +62,7 @@ impl LinearWeights {
     pub fn pack(isa: Isa, precision: Precision, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> Self {
         assert!(n_in > 0 && weight.len().is_multiple_of(n_in), "not a whole number of rows");
         let panels = match precision {
+            Precision::F32 if isa.has_tiles() => Packed::Split(split::Panels::pack(weight, n_in)),
             Precision::F32 => Packed::Single(PackedMatrix::pack(isa, weight, n_in)),
             Precision::Bf16 => Packed::Half(square::Panels::pack(weight, n_in)),
         };
@@ -88,7 +95,7 @@ impl LinearWeights {
     /// What activations must be, where not all will do.
     fn takes(&self) -> Option<Precision> {
         match self.panels {
-            Packed::Single(_) => Some(Precision::F32),
+            Packed::Single(_) | Packed::Split(_) => Some(Precision::F32),
             Packed::Half(_) => Some(Precision::Bf16),
             Packed::Int8(_) => None,
         }
@@ -119,9 +126,12 @@ pub fn linear(
     // SAFETY: every tile of the product is finished once, and each row of it writes its own columns; those of a step of
     // bf16 belong to one panel, which one thread takes whole.
     let target = unsafe { Target::new(output) };
-    let finish = Finish { bias: &weights.bias, n_rows: input.n_rows(), n_out: weights.n_out, activation, target };
+    let rounded = target.rounds();
+    let finish =
+        Finish { bias: &weights.bias, n_rows: input.n_rows(), n_out: weights.n_out, activation, rounded, target };
     match &weights.panels {
         Packed::Single(packed) => single::multiply(packed, input, &finish, workspace),
+        Packed::Split(panels) => split::multiply(weights.isa, panels, input, &finish, workspace),
         Packed::Half(panels) => half::multiply(weights.isa, panels, input, &finish, workspace),
         Packed::Int8(panels) => int8::multiply(weights.isa, panels, input, &finish, workspace),
     }
@@ -133,6 +143,8 @@ struct Finish<'a> {
     n_rows: usize,
     n_out: usize,
     activation: Activation,
+    /// Whether results are rounded to bf16.
+    rounded: bool,
     target: Target<'a>,
 }
 
@@ -156,6 +168,13 @@ impl<'a> Target<'a> {
                 Output::Operand(operand) => Self::Operand(operand.writer()),
                 Output::Gate(operand) => Self::Gate(operand.writer()),
             }
+        }
+    }
+
+    fn rounds(&self) -> bool {
+        match self {
+            Self::Rows(_) | Self::Residual(_) => false,
+            Self::Operand(operand) | Self::Gate(operand) => operand.precision() == Precision::Bf16,
         }
     }
 }
@@ -228,7 +247,7 @@ impl Finish<'_> {
                 *sum = simd.add(*sum, simd.load(&bias[v * S::LANES..]));
             }
         }
-        self.activation.apply(simd, sums);
+        self.activation.apply(simd, sums, self.rounded);
     }
 
     #[inline(always)]

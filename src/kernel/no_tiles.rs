@@ -3,8 +3,12 @@
 use half::bf16;
 
 use super::Isa;
-use super::simd::Simd;
+use super::operand::{SIDE, STEP};
+use super::simd::{Simd, TileKernel};
 use super::square::{Meanwhile, Square, Unit};
+
+/// Rows of a tile.
+pub(super) const TILE_ROWS: usize = 16;
 
 /// Never made.
 #[derive(Debug)]
@@ -14,6 +18,42 @@ impl Tiles {
     /// Always none.
     pub(super) fn configure(_isa: Isa) -> Option<Self> {
         None
+    }
+
+    pub(super) fn run(&self, _kernel: impl TileKernel) {
+        match *self {}
+    }
+
+    pub(super) fn clear(&self) {
+        match *self {}
+    }
+
+    pub(super) fn add_products(&self, _rows: &[bf16; STEP], _columns: &[bf16; STEP], _n_rows: usize) {
+        match *self {}
+    }
+
+    pub(super) fn store(&self, _sums: &mut [[f32; SIDE]; SIDE]) {
+        match *self {}
+    }
+
+    pub(super) fn take_queries(&self, _queries: &[bf16; STEP / 2]) {
+        match *self {}
+    }
+
+    pub(super) fn score(&self, _keys: &[bf16; STEP], _scores: &mut [[f32; SIDE]; TILE_ROWS]) {
+        match *self {}
+    }
+
+    pub(super) fn add_weighted(&self, _weights: &[bf16; STEP / 2], _values: &[bf16; STEP], _ones: &[bf16; STEP / 2]) {
+        match *self {}
+    }
+
+    pub(super) fn store_weighted(
+        &self,
+        _context: &mut [[f32; SIDE]; TILE_ROWS],
+        _sums: &mut [[f32; TILE_ROWS]; TILE_ROWS],
+    ) {
+        match *self {}
     }
 }
 

@@ -16,6 +16,7 @@ mod portable;
 use half::bf16;
 
 use super::buffer::Plain;
+use super::tiles::Tiles;
 use super::{Isa, Level};
 
 use portable::Portable;
@@ -98,6 +99,13 @@ pub(super) trait Simd: Copy {
     fn add_products(self, sum: Self::F32, a: Self::Pairs, b: Self::Pairs) -> Self::F32;
     /// Rounds to nearest, ties to even. Denormal results may become zero.
     fn store_bf16(self, vector: Self::F32, to: &mut [bf16]);
+    /// As [`Self::store_bf16`], two vectors one after the other.
+    #[inline(always)]
+    fn store_two_bf16(self, first: Self::F32, second: Self::F32, to: &mut [bf16]) {
+        let (left, right) = to.split_at_mut(Self::LANES);
+        self.store_bf16(first, left);
+        self.store_bf16(second, right);
+    }
     /// Sums of nothing.
     fn zeros(self) -> Self::I32;
     /// Four whole numbers for each lane, one after the other.
@@ -123,6 +131,18 @@ pub(super) trait Simd: Copy {
     fn round(self, vector: Self::F32) -> Self::F32;
     /// `vector * 2^power` for whole powers of -126 to 127.
     fn scale_by_power(self, vector: Self::F32, power: Self::F32) -> Self::F32;
+    /// What is above the largest whole number that is not above: from 0 to below 1.
+    #[inline(always)]
+    fn fraction(self, vector: Self::F32) -> Self::F32 {
+        let rest = self.sub(vector, self.round(vector));
+        let above = self.add(rest, self.splat(1.0));
+        self.select(self.greater(self.splat(0.0), rest), above, rest)
+    }
+    /// As [`Self::scale_by_power`], by the largest whole power that is not above.
+    #[inline(always)]
+    fn scale_by_floor(self, vector: Self::F32, power: Self::F32) -> Self::F32 {
+        self.scale_by_power(vector, self.sub(power, self.fraction(power)))
+    }
     fn greater(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// `yes` where the mask is set, else `no`.
     fn select(self, mask: Self::Mask, yes: Self::F32, no: Self::F32) -> Self::F32;
@@ -137,11 +157,40 @@ pub(super) trait Simd: Copy {
     }
 }
 
+/// Vectors beside matrix tiles: what is computed while these are at work. The processor has half of its units for
+/// multiplications then, and those for whole numbers as ever.
+pub(super) trait BesideTiles: Simd {
+    /// Of each number `128 * (127 + x)` the power `2^x` in bf16: `x` is rounded to a multiple of 1/128 and the power to
+    /// nearest. Below 2^-127 it is 0; 2^128 and what is above is infinite or no number. The powers of both vectors come in
+    /// the order of [`paired`].
+    fn store_powers(self, left: Self::F32, right: Self::F32, to: &mut [bf16; 2 * SQUARE_WORDS]);
+}
+
+/// Where [`BesideTiles::store_powers`] puts a pair of neighbours, by which of the sixteen pairs of both vectors it is.
+pub(super) const fn paired(pair: usize) -> usize {
+    pair % 8 / 2 * 4 + pair / 8 * 2 + pair % 2
+}
+
+/// A kernel for processors with matrix tiles.
+pub(super) trait TileKernel {
+    /// Runs it.
+    fn run<S: BesideTiles>(self, simd: S, tiles: &Tiles);
+}
+
 /// The first two numbers of a slice, as they lie in memory.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn pair_bits(from: &[bf16]) -> i32 {
     (u32::from(from[0].to_bits()) | u32::from(from[1].to_bits()) << 16) as i32
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Tiles {
+    /// Runs `kernel` beside these tiles.
+    pub(super) fn run(&self, kernel: impl TileKernel) {
+        // SAFETY: tiles exist only where `isa::detect` found all that `run_beside_tiles` needs.
+        unsafe { avx512::run_beside_tiles(kernel, self) }
+    }
 }
 
 impl Isa {

@@ -56,7 +56,7 @@ impl Panels {
 
 /// Where the weight from input `at` of a panel's `column` lies within the panel.
 #[inline(always)]
-fn place_in_panel(column: usize, at: usize) -> usize {
+pub(super) fn place_in_panel(column: usize, at: usize) -> usize {
     at / SIDE * STEP + column / 16 * (STEP / 2) + at % SIDE / 2 * 32 + column % 16 * 2 + at % 2
 }
 

@@ -11,10 +11,10 @@ use std::marker::PhantomData;
 
 use half::bf16;
 
+use super::Isa;
 use super::operand::{SIDE, STEP};
 use super::simd::Simd;
 use super::square::{Meanwhile, Square, Unit};
-use super::{Isa, Level};
 
 /// Rows of a tile.
 pub(super) const TILE_ROWS: usize = 16;
@@ -92,7 +92,7 @@ pub(super) struct Tiles {
 impl Tiles {
     /// Configures the tiles of this thread, a matter of nanoseconds; none where `isa` has no tiles.
     pub(super) fn configure(isa: Isa) -> Option<Self> {
-        if isa.level() < Level::AmxBf16 {
+        if !isa.has_tiles() {
             return None;
         }
         let mut configuration =
@@ -121,7 +121,7 @@ impl Tiles {
     /// # Safety
     /// Both pointers must be valid for reading 1024 numbers.
     #[inline(always)]
-    pub(super) unsafe fn add_step(&self, rows: *const bf16, columns: *const bf16) {
+    unsafe fn add_step(&self, rows: *const bf16, columns: *const bf16) {
         // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; each load reads 1024 bytes, two loads a
         // pointer, which the caller vouches for.
         unsafe {
@@ -147,7 +147,7 @@ impl Tiles {
     /// # Safety
     /// `rows` must be valid for reading 512 numbers, `columns` for 1024.
     #[inline(always)]
-    pub(super) unsafe fn add_upper_step(&self, rows: *const bf16, columns: *const bf16) {
+    unsafe fn add_upper_step(&self, rows: *const bf16, columns: *const bf16) {
         // SAFETY: as in `add_step`.
         unsafe {
             asm!(
@@ -164,6 +164,14 @@ impl Tiles {
         }
     }
 
+    /// Adds the products of 32 rows and 32 columns over 32 inputs; of up to sixteen rows those of the first sixteen.
+    #[inline(always)]
+    pub(super) fn add_products(&self, rows: &[bf16; STEP], columns: &[bf16; STEP], n_rows: usize) {
+        let (rows, columns) = (rows.as_ptr(), columns.as_ptr());
+        // SAFETY: both are valid for reading a step.
+        unsafe { if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) } }
+    }
+
     /// Writes the square of sums.
     #[inline(always)]
     pub(super) fn store(&self, sums: &mut [[f32; SIDE]; SIDE]) {
@@ -177,6 +185,96 @@ impl Tiles {
                 "tilestored [{sums} + {stride} + 2112], tmm3",
                 sums = in(reg) sums.as_mut_ptr(),
                 stride = in(reg) SIDE * size_of::<f32>(),
+                options(nostack),
+            );
+        }
+    }
+}
+
+/// Attention of sixteen queries: their context is summed up in tiles 0 and 1, the sums of their weights in 2, and their scores
+/// in 3 and 4; 5 holds the queries, 6 takes weights, 7 columns.
+impl Tiles {
+    /// Takes sixteen queries of 32 dimensions, of which nothing is summed up yet.
+    #[inline(always)]
+    pub(super) fn take_queries(&self, queries: &[bf16; STEP / 2]) {
+        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; the load reads the 1024 bytes of the queries.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tileloadd tmm5, [{queries} + {stride}]",
+                queries = in(reg) queries.as_ptr(),
+                stride = in(reg) TILE_ROW_BYTES,
+                options(nostack, readonly),
+            );
+        }
+    }
+
+    /// Writes the products of the queries taken and 32 keys.
+    #[inline(always)]
+    pub(super) fn score(&self, keys: &[bf16; STEP], scores: &mut [[f32; SIDE]; TILE_ROWS]) {
+        // SAFETY: the guard proves configured tiles; loads read the 2048 bytes of the keys, and the two stores fill both
+        // halves of sixteen rows of 128 bytes.
+        unsafe {
+            asm!(
+                "tilezero tmm3",
+                "tilezero tmm4",
+                "tileloadd tmm7, [{keys} + {stride}]",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm7, [{keys} + {stride} + 1024]",
+                "tdpbf16ps tmm4, tmm5, tmm7",
+                "tilestored [{scores} + {row}], tmm3",
+                "tilestored [{scores} + {row} + 64], tmm4",
+                keys = in(reg) keys.as_ptr(),
+                stride = in(reg) TILE_ROW_BYTES,
+                scores = in(reg) scores.as_mut_ptr(),
+                row = in(reg) SIDE * size_of::<f32>(),
+                options(nostack),
+            );
+        }
+    }
+
+    /// Adds the products of the queries' weights and 32 values, and those of the weights and `ones`, sixteen columns alike.
+    #[inline(always)]
+    pub(super) fn add_weighted(&self, weights: &[bf16; STEP / 2], values: &[bf16; STEP], ones: &[bf16; STEP / 2]) {
+        // SAFETY: the guard proves configured tiles; each load reads 1024 bytes, of which the values are twice as many.
+        unsafe {
+            asm!(
+                "tileloadd tmm6, [{weights} + {stride}]",
+                "tileloadd tmm7, [{values} + {stride}]",
+                "tdpbf16ps tmm0, tmm6, tmm7",
+                "tileloadd tmm7, [{values} + {stride} + 1024]",
+                "tdpbf16ps tmm1, tmm6, tmm7",
+                "tileloadd tmm7, [{ones} + {stride}]",
+                "tdpbf16ps tmm2, tmm6, tmm7",
+                weights = in(reg) weights.as_ptr(),
+                values = in(reg) values.as_ptr(),
+                ones = in(reg) ones.as_ptr(),
+                stride = in(reg) TILE_ROW_BYTES,
+                options(nostack, readonly),
+            );
+        }
+    }
+
+    /// Writes the context of the queries, and sixteen times the sum of each one's weights.
+    #[inline(always)]
+    pub(super) fn store_weighted(
+        &self,
+        context: &mut [[f32; SIDE]; TILE_ROWS],
+        sums: &mut [[f32; TILE_ROWS]; TILE_ROWS],
+    ) {
+        // SAFETY: the guard proves configured tiles; two stores fill both halves of sixteen rows of 128 bytes, the third
+        // sixteen rows of 64.
+        unsafe {
+            asm!(
+                "tilestored [{context} + {row}], tmm0",
+                "tilestored [{context} + {row} + 64], tmm1",
+                "tilestored [{sums} + {stride}], tmm2",
+                context = in(reg) context.as_mut_ptr(),
+                row = in(reg) SIDE * size_of::<f32>(),
+                sums = in(reg) sums.as_mut_ptr(),
+                stride = in(reg) TILE_ROW_BYTES,
                 options(nostack),
             );
         }
@@ -202,14 +300,9 @@ impl Unit for Tiles {
         meanwhile: &mut impl Meanwhile,
     ) {
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
-        let n_steps = rows.len() / STEP;
         self.clear();
-        for step in 0..n_steps {
-            // SAFETY: both slices hold `n_steps` steps of `STEP` numbers, and `step` is below that.
-            unsafe {
-                let (rows, columns) = (rows.as_ptr().add(step * STEP), columns.as_ptr().add(step * STEP));
-                if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) }
-            }
+        for (rows, columns) in rows.as_chunks().0.iter().zip(columns.as_chunks().0) {
+            self.add_products(rows, columns, n_rows);
             meanwhile.share(simd);
         }
         self.store(&mut sums.0);

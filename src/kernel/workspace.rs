@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::attention;
 use super::buffer::Buffer;
 use super::byte_rows::ByteRows;
+use super::linear::SplitRows;
 use super::square::Square;
 use super::team::Board;
 
@@ -24,6 +25,7 @@ pub(super) struct Scratch {
     pub(super) squares: [Square; 2],
     pub(super) attention: attention::Scratch,
     pub(super) byte_rows: ByteRows,
+    pub(super) split_rows: SplitRows,
     /// One row of activations.
     pub(super) row: Buffer<f32>,
 }

@@ -1,4 +1,6 @@
 //! Attention with factors in bf16: both products are made of squares of 32 queries by 32 keys or dimensions.
+//!
+//! Here are heads, laid out for that, and the way that all take; `tiled` has a shorter one, for matrix tiles.
 
 use half::bf16;
 
@@ -9,6 +11,7 @@ use super::super::operand::{SIDE, STEP, Writer};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Idle, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
+use super::tiled::{Stripes, Tiled};
 use super::{Head, Job, Mask, hide_others};
 
 /// Memory for one head of one sequence. Queries and weights are blocks of rows, keys and values panels of columns.
@@ -16,37 +19,37 @@ use super::{Head, Job, Mask, hide_others};
 pub(super) struct Scratch {
     /// A step of 32 tokens on the way to where it is read.
     lines: Buffer<bf16>,
-    queries: Buffer<bf16>,
-    keys: Buffer<bf16>,
-    values: Buffer<bf16>,
+    pub(super) queries: Buffer<bf16>,
+    pub(super) keys: Buffer<bf16>,
+    pub(super) values: Buffer<bf16>,
     /// One square for each 32 keys, of one block of queries.
     scores: Vec<Square>,
     weights: Buffer<bf16>,
+    pub(super) stripes: Stripes,
 }
 
 pub(super) fn attend(isa: Isa, job: Job<'_>, context: &Writer<'_>, scratch: &mut Scratch) {
-    if let Some(unit) = Tiles::configure(isa) {
-        return isa.run(Half { job, context, scratch, unit });
+    match Tiles::configure(isa) {
+        Some(tiles) => tiles.run(Tiled { job, context, scratch }),
+        None => isa.run(Half { job, context, scratch }),
     }
-    isa.run(Half { job, context, scratch, unit: Vectors });
 }
 
-struct Half<'a, U> {
+struct Half<'a> {
     job: Job<'a>,
     context: &'a Writer<'a>,
     scratch: &'a mut Scratch,
-    unit: U,
 }
 
-impl<U: Unit> Kernel for Half<'_, U> {
+impl Kernel for Half<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         for head in self.job.heads() {
-            self.scratch.take_head(simd, &head);
+            self.scratch.take_head(simd, &head, &IN_ORDER);
             for block in 0..head.n_blocks() {
-                self.scratch.attend(simd, &self.unit, &head, block, self.context);
+                self.scratch.attend(simd, &Vectors, &head, block, self.context);
             }
         }
     }
@@ -54,18 +57,45 @@ impl<U: Unit> Kernel for Half<'_, U> {
 
 impl Head<'_> {
     /// Steps of 32 dimensions.
-    fn n_steps(&self) -> usize {
+    pub(super) fn n_steps(&self) -> usize {
         self.dim().div_ceil(SIDE)
     }
 
     /// Blocks of 32 tokens.
-    fn n_blocks(&self) -> usize {
+    pub(super) fn n_blocks(&self) -> usize {
         self.len.div_ceil(SIDE)
     }
 
     /// Whether some query of the sequence does not attend to some key of a panel.
     fn hides_keys_of(&self, panel: usize) -> bool {
         self.settings.mask != Mask::Full || (panel + 1) * SIDE > self.len
+    }
+
+    /// Writes a step of a token's context: `numbers` divided by the `sum` of the weights.
+    #[inline(always)]
+    pub(super) fn write<S: Simd>(
+        &self,
+        simd: S,
+        (token, step): (usize, usize),
+        sum: f32,
+        numbers: &mut [f32; SIDE],
+        context: &Writer<'_>,
+    ) {
+        let factor = simd.splat(1.0 / sum);
+        let (row, column) = (self.first + token, self.column(0) + step * SIDE);
+        let n = SIDE.min(self.dim() - step * SIDE);
+        if n == SIDE && column.is_multiple_of(SIDE) {
+            let line = context.halves(context.line(row, column / SIDE), SIDE);
+            for (numbers, line) in numbers.chunks_exact(2 * S::LANES).zip(line.chunks_exact_mut(2 * S::LANES)) {
+                let (left, right) = (simd.load(numbers), simd.load(&numbers[S::LANES..]));
+                simd.store_two_bf16(simd.mul(left, factor), simd.mul(right, factor), line);
+            }
+            return;
+        }
+        for numbers in numbers.chunks_exact_mut(S::LANES) {
+            simd.store(simd.mul(simd.load(numbers), factor), numbers);
+        }
+        context.write_some(simd, row, column, &numbers[..n]);
     }
 
     /// Copies a step of the queries (0), keys (1) or values (2) of a block of tokens, a line for each, padded with zeros.
@@ -108,15 +138,17 @@ fn lay_keys<S: Simd>(simd: S, lines: &[bf16], panel: &mut [bf16]) {
     }
 }
 
-/// Lays the lines of 32 values out as a panel of columns, of which the tokens are the inputs.
+/// The places of pairs of tokens that are kept in order.
+pub(super) const IN_ORDER: [usize; SIDE / 2] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// Lays the lines of 32 values out as a panel of columns, of which the tokens are the inputs, each pair at its place.
 #[inline(always)]
-fn lay_values(lines: &[bf16], panel: &mut [bf16]) {
+fn lay_values(lines: &[bf16], places: &[usize; SIDE / 2], panel: &mut [bf16]) {
     let (left, right) = panel.split_at_mut(STEP / 2);
-    let tiles = left.chunks_exact_mut(SIDE).zip(right.chunks_exact_mut(SIDE));
-    for (lines, (left, right)) in lines.chunks_exact(2 * SIDE).zip(tiles) {
+    for (lines, place) in lines.chunks_exact(2 * SIDE).zip(places) {
         let (even, odd) = lines.split_at(SIDE);
-        interleave(&even[..16], &odd[..16], left);
-        interleave(&even[16..], &odd[16..], right);
+        interleave(&even[..16], &odd[..16], &mut left[place * SIDE..][..SIDE]);
+        interleave(&even[16..], &odd[16..], &mut right[place * SIDE..][..SIDE]);
     }
 }
 
@@ -129,9 +161,10 @@ fn interleave(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
 }
 
 impl Scratch {
-    /// Copies a head out of the packed rows, in the order that squares are multiplied in. Padding is zero.
+    /// Copies a head out of the packed rows, in the order that squares are multiplied in. Padding is zero. `places` says
+    /// where each pair of values comes within its panel.
     #[inline(always)]
-    fn take_head<S: Simd>(&mut self, simd: S, head: &Head<'_>) {
+    pub(super) fn take_head<S: Simd>(&mut self, simd: S, head: &Head<'_>, places: &[usize; SIDE / 2]) {
         let (n_steps, n_blocks) = (head.n_steps(), head.n_blocks());
         for buffer in [&mut self.queries, &mut self.keys, &mut self.values] {
             buffer.resize(n_steps * n_blocks * STEP);
@@ -144,14 +177,21 @@ impl Scratch {
                 head.copy_lines(1, (block, step), &mut self.lines);
                 lay_keys(simd, &self.lines, &mut self.keys[row_step * STEP..][..STEP]);
                 head.copy_lines(2, (block, step), &mut self.lines);
-                lay_values(&self.lines, &mut self.values[input_step * STEP..][..STEP]);
+                lay_values(&self.lines, places, &mut self.values[input_step * STEP..][..STEP]);
             }
         }
     }
 
     /// The context of a block of 32 queries.
     #[inline(always)]
-    fn attend<S: Simd, U: Unit>(&mut self, simd: S, unit: &U, head: &Head<'_>, block: usize, context: &Writer<'_>) {
+    pub(super) fn attend<S: Simd, U: Unit>(
+        &mut self,
+        simd: S,
+        unit: &U,
+        head: &Head<'_>,
+        block: usize,
+        context: &Writer<'_>,
+    ) {
         let (n_steps, n_blocks) = (head.n_steps(), head.n_blocks());
         let n_rows = SIDE.min(head.len - block * SIDE);
         self.scores.resize(n_blocks.max(self.scores.len()), Square::default());
@@ -204,24 +244,13 @@ impl Scratch {
         sums: &[S::F32; SIDE],
         context: &Writer<'_>,
     ) {
-        let dim = head.dim();
         let n_rows = SIDE.min(head.len - block * SIDE);
         // The scores are weights by now.
         let square = &mut self.scores[0];
         for (step, values) in self.values.chunks_exact(head.n_blocks() * STEP).enumerate() {
             unit.square(simd, &self.weights, (values, &[]), n_rows, square, &mut Idle);
-            let (column, n) = (head.column(0) + step * SIDE, SIDE.min(dim - step * SIDE));
             for (row, numbers) in square.0[..n_rows].iter_mut().enumerate() {
-                let factor = simd.splat(1.0 / simd.sum(sums[row]));
-                for numbers in numbers.chunks_exact_mut(S::LANES) {
-                    simd.store(simd.mul(simd.load(numbers), factor), numbers);
-                }
-                let row = head.first + block * SIDE + row;
-                if n == SIDE && column.is_multiple_of(SIDE) {
-                    context.write_line(simd, row, column / SIDE, numbers);
-                } else {
-                    context.write_some(simd, row, column, &numbers[..n]);
-                }
+                head.write(simd, (block * SIDE + row, step), simd.sum(sums[row]), numbers, context);
             }
         }
     }

@@ -250,6 +250,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn fraction(self, vector: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_sub_ps(vector, _mm256_floor_ps(vector)) }
+    }
+
+    #[inline(always)]
+    fn scale_by_floor(self, vector: __m256, power: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX.
+        self.scale_by_power(vector, unsafe { _mm256_floor_ps(power) })
+    }
+
+    #[inline(always)]
     fn greater(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: `self` proves AVX.
         unsafe { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }

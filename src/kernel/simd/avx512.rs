@@ -7,32 +7,39 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::{Kernel, Plain, SQUARE_WORDS, Simd, pair_bits};
+use super::{BesideTiles, Kernel, Plain, SQUARE_WORDS, Simd, TileKernel, Tiles, pair_bits};
 
-/// Proof of AVX-512 F, BW, DQ and VL, and of VNNI and BF16 where they are set; made by [`run`], [`run_vnni`] and
-/// [`run_bf16`] only.
+/// Proof of AVX-512 F, BW, DQ and VL, and of VNNI, BF16 and VBMI where they are set; made by [`run`], [`run_vnni`],
+/// [`run_bf16`] and [`run_beside_tiles`] only.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernel) struct Avx512<const VNNI: bool, const BF16: bool>(());
+pub(in crate::kernel) struct Avx512<const VNNI: bool, const BF16: bool, const VBMI: bool>(());
 
 /// # Safety
 /// The processor must have AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512<false, false>, 14>(Avx512(()))
+    kernel.run::<Avx512<false, false, false>, 14>(Avx512(()))
 }
 
 /// # Safety
 /// The processor must have AVX-512 F, BW, DQ, VL and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 pub(super) unsafe fn run_vnni<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512<true, false>, 14>(Avx512(()))
+    kernel.run::<Avx512<true, false, false>, 14>(Avx512(()))
 }
 
 /// # Safety
 /// The processor must have AVX-512 F, BW, DQ, VL, VNNI and BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")]
 pub(super) unsafe fn run_bf16<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512<true, true>, 14>(Avx512(()))
+    kernel.run::<Avx512<true, true, false>, 14>(Avx512(()))
+}
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, DQ, VL, VNNI, BF16 and VBMI.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx512vbmi,avx2,fma,f16c")]
+pub(super) unsafe fn run_beside_tiles(kernel: impl TileKernel, tiles: &Tiles) {
+    kernel.run(Avx512::<true, true, true>(()), tiles);
 }
 
 #[inline(always)]
@@ -100,7 +107,7 @@ unsafe fn transpose_quarters([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
     }
 }
 
-impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
+impl<const VNNI: bool, const BF16: bool, const VBMI: bool> Simd for Avx512<VNNI, BF16, VBMI> {
     type F32 = __m512;
     type Pairs = __m512i;
     type Quads = __m512i;
@@ -233,6 +240,20 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
+    fn store_two_bf16(self, first: __m512, second: __m512, to: &mut [bf16]) {
+        if BF16 {
+            // SAFETY: `self` proves AVX-512 BF16, the slice taken has room for 32 numbers, and both types are 512 plain bits.
+            unsafe {
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+                return _mm512_storeu_si512(to[..32].as_mut_ptr().cast(), both);
+            }
+        }
+        let (left, right) = to.split_at_mut(16);
+        self.store_bf16(first, left);
+        self.store_bf16(second, right);
+    }
+
+    #[inline(always)]
     fn zeros(self) -> __m512i {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_setzero_si512() }
@@ -333,6 +354,18 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
+    fn fraction(self, vector: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 DQ.
+        unsafe { _mm512_reduce_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(vector) }
+    }
+
+    #[inline(always)]
+    fn scale_by_floor(self, vector: __m512, power: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the instruction takes the floor itself.
+        unsafe { _mm512_scalef_ps(vector, power) }
+    }
+
+    #[inline(always)]
     fn greater(self, a: __m512, b: __m512) -> __mmask16 {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
@@ -375,6 +408,34 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
             let mut largest = [0.0; 4];
             _mm_storeu_ps(largest.as_mut_ptr(), one);
             largest
+        }
+    }
+}
+
+/// How far the seven bits of `2^x` after the point lie below those of `1 + x`, for `x` in 128 steps from 0 to 1.
+#[repr(C, align(64))]
+struct Below([i8; 128]);
+
+static BELOW: Below = Below([
+    0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 9,
+    9, 9, 9, 9, 9, 9, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11,
+    11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 10, 10, 10, 10, 10, 10, 10, 10, 10, 9, 9, 9, 9, 9, 9, 9, 8,
+    8, 8, 8, 8, 7, 7, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 4, 4, 4, 3, 3, 3, 3, 2, 2, 1, 1, 1, 0,
+]);
+
+impl BesideTiles for Avx512<true, true, true> {
+    #[inline(always)]
+    fn store_powers(self, left: __m512, right: __m512, to: &mut [bf16; 32]) {
+        // Even bytes of words: those that have the bits after the point.
+        const LOW: u64 = 0x5555_5555_5555_5555;
+        // SAFETY: `self` proves AVX-512 BW and VBMI; the table and the place to write hold the bytes read and written.
+        unsafe {
+            let table = BELOW.0.as_ptr();
+            let (first, second) = (_mm512_load_si512(table.cast()), _mm512_load_si512(table.add(64).cast()));
+            let words = _mm512_packs_epi32(_mm512_cvtps_epi32(left), _mm512_cvtps_epi32(right));
+            let below = _mm512_maskz_permutex2var_epi8(LOW, first, words, second);
+            let powers = _mm512_max_epi16(_mm512_sub_epi16(words, below), _mm512_setzero_si512());
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), powers);
         }
     }
 }
