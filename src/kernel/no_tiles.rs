@@ -40,6 +40,10 @@ impl Tiles {
         match *self {}
     }
 
+    pub(super) fn clear_weighted(&self) {
+        match *self {}
+    }
+
     pub(super) fn score(&self, _keys: &[bf16; STEP], _scores: &mut [[f32; SIDE]; TILE_ROWS]) {
         match *self {}
     }

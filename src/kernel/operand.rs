@@ -251,6 +251,12 @@ impl Writer<'_> {
 
 #[inline(always)]
 fn write_line<S: Simd>(simd: S, numbers: &[f32], line: &mut [bf16]) {
+    if numbers.len() == SIDE {
+        for (numbers, line) in numbers.chunks_exact(2 * S::LANES).zip(line.chunks_exact_mut(2 * S::LANES)) {
+            simd.store_two_bf16(simd.load(numbers), simd.load(&numbers[S::LANES..]), line);
+        }
+        return;
+    }
     for (vector, line) in line.chunks_exact_mut(S::LANES).enumerate() {
         let from = numbers.get(vector * S::LANES..).unwrap_or_default();
         simd.store_bf16(simd.load_up_to(from), line);

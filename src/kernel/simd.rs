@@ -24,6 +24,9 @@ use portable::Portable;
 /// Rows and columns of what [`Simd::transpose`] turns.
 pub(super) const SQUARE_WORDS: usize = 16;
 
+/// Numbers of bf16 in a cache line.
+pub(super) const LINE: usize = 32;
+
 /// A kernel, written for any instruction set.
 pub(super) trait Kernel {
     /// What it returns.
@@ -86,6 +89,15 @@ pub(super) trait Simd: Copy {
             let from = &from[row * from_step..][..SQUARE_WORDS * word];
             for (column, number) in from.chunks_exact(word).enumerate() {
                 to[column * to_step + row * word..][..word].copy_from_slice(number);
+            }
+        }
+    }
+    /// The numbers of both rows in turn, the first half of them and the second.
+    #[inline(always)]
+    fn interleave(self, [even, odd]: &[[bf16; LINE]; 2], halves: [&mut [bf16; LINE]; 2]) {
+        for (half, to) in halves.into_iter().enumerate() {
+            for (at, to) in to.as_chunks_mut().0.iter_mut().enumerate() {
+                *to = [even[half * LINE / 2 + at], odd[half * LINE / 2 + at]];
             }
         }
     }
@@ -163,7 +175,7 @@ pub(super) trait BesideTiles: Simd {
     /// Of each number `128 * (127 + x)` the power `2^x` in bf16: `x` is rounded to a multiple of 1/128 and the power to
     /// nearest. Below 2^-127 it is 0; 2^128 and what is above is infinite or no number. The powers of both vectors come in
     /// the order of [`paired`].
-    fn store_powers(self, left: Self::F32, right: Self::F32, to: &mut [bf16; 2 * SQUARE_WORDS]);
+    fn store_powers(self, left: Self::F32, right: Self::F32, to: &mut [bf16; LINE]);
 }
 
 /// Where [`BesideTiles::store_powers`] puts a pair of neighbours, by which of the sixteen pairs of both vectors it is.

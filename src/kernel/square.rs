@@ -79,7 +79,7 @@ pub(super) trait Unit {
     /// Computes a square of sums and does a share of `meanwhile` with each step.
     ///
     /// `rows` and the first of `columns` hold as many steps; only the first `n_rows` rows of the square need to be right.
-    /// The second of `columns` is what will be the first soon, to be fetched meanwhile; it may be empty.
+    /// The second of `columns` is some of what will be the first soon, to be fetched meanwhile; it may be empty.
     fn square<S: Simd>(
         &self,
         simd: S,

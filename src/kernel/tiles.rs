@@ -194,21 +194,25 @@ impl Tiles {
 /// Attention of sixteen queries: their context is summed up in tiles 0 and 1, the sums of their weights in 2, and their scores
 /// in 3 and 4; 5 holds the queries, 6 takes weights, 7 columns.
 impl Tiles {
-    /// Takes sixteen queries of 32 dimensions, of which nothing is summed up yet.
+    /// Takes sixteen queries of 32 dimensions.
     #[inline(always)]
     pub(super) fn take_queries(&self, queries: &[bf16; STEP / 2]) {
         // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; the load reads the 1024 bytes of the queries.
         unsafe {
             asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
                 "tileloadd tmm5, [{queries} + {stride}]",
                 queries = in(reg) queries.as_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,
                 options(nostack, readonly),
             );
         }
+    }
+
+    /// Forgets what was summed up.
+    #[inline(always)]
+    pub(super) fn clear_weighted(&self) {
+        // SAFETY: the guard proves that tiles are configured.
+        unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", options(nomem, nostack)) };
     }
 
     /// Writes the products of the queries taken and 32 keys.
@@ -294,14 +298,18 @@ impl Unit for Tiles {
         &self,
         simd: S,
         rows: &[bf16],
-        (columns, _): (&[bf16], &[bf16]),
+        (columns, next): (&[bf16], &[bf16]),
         n_rows: usize,
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,
     ) {
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
         self.clear();
+        let mut next = next.as_chunks::<SIDE>().0.chunks((next.len() / SIDE).div_ceil(rows.len() / STEP).max(1));
         for (rows, columns) in rows.as_chunks().0.iter().zip(columns.as_chunks().0) {
+            for line in next.next().unwrap_or_default() {
+                simd.prefetch_to_second(line.as_ptr());
+            }
             self.add_products(rows, columns, n_rows);
             meanwhile.share(simd);
         }

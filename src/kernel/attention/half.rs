@@ -110,12 +110,17 @@ impl Head<'_> {
                 .zip(to.chunks_exact_mut(SIDE))
                 .for_each(|(token, to)| self.copy_numbers(token, column, step, to));
         }
+        let lines = qkv.half.as_chunks::<SIDE>().0;
         // A block's lines lie one after the other, and the tokens begin somewhere within a block.
         let n_first = (SIDE - (self.first + tokens.start) % SIDE).min(tokens.len());
-        let (first, second) = to.split_at_mut(n_first * SIDE);
+        let (first, second) = to.as_chunks_mut::<SIDE>().0.split_at_mut(n_first);
         for (token, to) in [(tokens.start, first), (tokens.start + n_first, second)] {
             if !to.is_empty() {
-                to.copy_from_slice(&qkv.half[qkv.line(self.first + token, column / SIDE)..][..to.len()]);
+                let from = &lines[qkv.line(self.first + token, column / SIDE) / SIDE..][..to.len()];
+                // Line by line: a copy of all would be a call.
+                for (from, to) in from.iter().zip(to) {
+                    *to = *from;
+                }
             }
         }
     }
@@ -143,20 +148,11 @@ pub(super) const IN_ORDER: [usize; SIDE / 2] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 
 /// Lays the lines of 32 values out as a panel of columns, of which the tokens are the inputs, each pair at its place.
 #[inline(always)]
-fn lay_values(lines: &[bf16], places: &[usize; SIDE / 2], panel: &mut [bf16]) {
+fn lay_values<S: Simd>(simd: S, lines: &[bf16], places: &[usize; SIDE / 2], panel: &mut [bf16]) {
     let (left, right) = panel.split_at_mut(STEP / 2);
-    for (lines, place) in lines.chunks_exact(2 * SIDE).zip(places) {
-        let (even, odd) = lines.split_at(SIDE);
-        interleave(&even[..16], &odd[..16], &mut left[place * SIDE..][..SIDE]);
-        interleave(&even[16..], &odd[16..], &mut right[place * SIDE..][..SIDE]);
-    }
-}
-
-#[inline(always)]
-fn interleave(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
-    for at in 0..16 {
-        to[2 * at] = even[at];
-        to[2 * at + 1] = odd[at];
+    let (left, right) = (left.as_chunks_mut().0, right.as_chunks_mut().0);
+    for (lines, &place) in lines.as_chunks::<SIDE>().0.as_chunks::<2>().0.iter().zip(places) {
+        simd.interleave(lines, [&mut left[place], &mut right[place]]);
     }
 }
 
@@ -177,7 +173,7 @@ impl Scratch {
                 head.copy_lines(1, (block, step), &mut self.lines);
                 lay_keys(simd, &self.lines, &mut self.keys[row_step * STEP..][..STEP]);
                 head.copy_lines(2, (block, step), &mut self.lines);
-                lay_values(&self.lines, places, &mut self.values[input_step * STEP..][..STEP]);
+                lay_values(simd, &self.lines, places, &mut self.values[input_step * STEP..][..STEP]);
             }
         }
     }

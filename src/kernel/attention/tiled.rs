@@ -2,11 +2,11 @@
 //!
 //! What counts is what the vector units do between the two products, and that scores stay in the first cache. So weights
 //! are taken as they come, `2^score`, without looking for the largest first: a shift by it cancels, and is needed only
-//! where powers leave the range of f32. Whether they did is seen from their sum, and then the rest of the head is done in
-//! the way of [`Scratch::attend`]. The sum is a product too, with ones: of the weights as they are rounded, so that rounding
+//! where powers leave the range of f32. Whether they did is seen from their sum, and then the head is done again in the way of
+//! [`Scratch::attend`]. The sum is a product too, with ones: of the weights as they are rounded, so that rounding
 //! moves a context but does not stretch it. Powers are made of whole numbers, for beside tiles the processor has few units for
-//! others ([`BesideTiles`]). While they are made of one panel of keys, the tiles score the next and sum up the values
-//! of the one before.
+//! others ([`BesideTiles`]). While they are made of one stripe, sixteen queries and a panel of keys, the tiles score the
+//! next one and sum up the values of the one before.
 
 use std::ops::Range;
 
@@ -44,19 +44,15 @@ impl TileKernel for Tiled<'_> {
     fn run<S: BesideTiles>(self, simd: S, tiles: &Tiles) {
         let Self { job, context, scratch } = self;
         for head in job.heads() {
-            let mut done = 0;
             if head.is_plain() {
                 scratch.take_head(simd, &head, &PAIRED);
-                scratch.stripes.take_length(head.len);
-                while done < head.n_blocks() && scratch.attend_unshifted(simd, tiles, &head, done, context) {
-                    done += 1;
+                if scratch.attend_unshifted(simd, tiles, &head, context) {
+                    continue;
                 }
             }
-            if done < head.n_blocks() {
-                scratch.take_head(simd, &head, &IN_ORDER);
-                for block in done..head.n_blocks() {
-                    scratch.attend(simd, tiles, &head, block, context);
-                }
+            scratch.take_head(simd, &head, &IN_ORDER);
+            for block in 0..head.n_blocks() {
+                scratch.attend(simd, tiles, &head, block, context);
             }
         }
     }
@@ -69,11 +65,12 @@ impl Head<'_> {
     }
 }
 
-/// Scores and weights of sixteen queries and some panels of keys, which the tiles and the vector units have in turn.
+/// Scores and weights of stripes, and contexts of their queries, which the tiles and the vector units have in turn.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stripes {
     scores: [Stripe; TURNS],
     weights: [Weights; TURNS],
+    contexts: [Context; 2],
     /// Ones for the keys of the last panel, zeros past them.
     last_ones: Weights,
 }
@@ -83,6 +80,14 @@ const TURNS: usize = 3;
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Stripe([[f32; SIDE]; TILE_ROWS]);
+
+/// Weighted sums of values, and the sums of the weights.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Context {
+    numbers: Stripe,
+    sums: [[f32; TILE_ROWS]; TILE_ROWS],
+}
 
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -115,58 +120,82 @@ impl Stripes {
 }
 
 impl Scratch {
-    /// Writes the context of a block of queries, or says that the sum of some weights is not to be trusted.
+    /// Writes the context of a head, or says that the sum of some weights is not to be trusted.
     #[inline(always)]
-    fn attend_unshifted<S: BesideTiles>(
-        &mut self,
-        simd: S,
-        tiles: &Tiles,
-        head: &Head<'_>,
-        block: usize,
-        context: &Writer<'_>,
-    ) -> bool {
-        let n_rows = SIDE.min(head.len - block * SIDE);
-        for first in (0..n_rows).step_by(TILE_ROWS) {
-            let mut sums = [[0.0; TILE_ROWS]; TILE_ROWS];
-            let numbers = self.weigh_values(simd, tiles, head.scale(), 2 * block + first / TILE_ROWS, &mut sums);
-            let sums = &sums[..TILE_ROWS.min(n_rows - first)];
-            if !sums.iter().all(|sums| TRUSTED.contains(&sums[0])) {
-                return false;
+    fn attend_unshifted<S: BesideTiles>(&mut self, simd: S, tiles: &Tiles, head: &Head<'_>, to: &Writer<'_>) -> bool {
+        self.stripes.take_length(head.len);
+        let (keys, values) = (self.keys.as_chunks().0, self.values.as_chunks().0);
+        let queries = &self.queries.as_chunks().0[..head.len.div_ceil(TILE_ROWS)];
+        let (n_panels, scale) = (keys.len(), head.scale());
+        let mut work = Work { tiles, values, stripes: &mut self.stripes };
+        let mut finished = None;
+        let mut trusted = true;
+        work.score(&queries[0], &keys[0], 0, true);
+        tiles.clear_weighted();
+        for stripe in 0..queries.len() * n_panels {
+            if let Some(next) = queries.get((stripe + 1) / n_panels) {
+                let panel = (stripe + 1) % n_panels;
+                work.score(next, &keys[panel], stripe + 1, panel == 0);
             }
-            for (row, (numbers, sums)) in numbers.iter_mut().zip(sums).enumerate() {
-                head.write(simd, (block * SIDE + first + row, 0), sums[0], numbers, context);
+            weigh(simd, &work.stripes.scores[stripe % TURNS], scale, &mut work.stripes.weights[stripe % TURNS]);
+            if let Some(queries) = finished.take() {
+                trusted &= work.write(simd, head, queries, to);
+            }
+            if stripe > 0 {
+                finished = work.sum_up(stripe - 1);
             }
         }
-        true
+        if let Some(queries) = finished {
+            trusted &= work.write(simd, head, queries, to);
+        }
+        let last = work.sum_up(queries.len() * n_panels - 1);
+        last.is_some_and(|queries| work.write(simd, head, queries, to)) && trusted
+    }
+}
+
+/// A head on its way. Stripes are counted query block by query block, within each panel by panel.
+struct Work<'a> {
+    tiles: &'a Tiles,
+    values: &'a [[bf16; STEP]],
+    stripes: &'a mut Stripes,
+}
+
+impl Work<'_> {
+    #[inline(always)]
+    fn score(&mut self, queries: &[bf16; STEP / 2], keys: &[bf16; STEP], stripe: usize, are_new: bool) {
+        if are_new {
+            self.tiles.take_queries(queries);
+        }
+        self.tiles.score(keys, &mut self.stripes.scores[stripe % TURNS].0);
     }
 
-    /// The weighted sums of the values for sixteen queries, and the sums of the weights.
+    /// Adds the weighted values of a stripe. With the last one of sixteen queries their context is finished: which ones.
     #[inline(always)]
-    fn weigh_values<S: BesideTiles>(
-        &mut self,
-        simd: S,
-        tiles: &Tiles,
-        scale: f32,
-        queries: usize,
-        sums: &mut [[f32; TILE_ROWS]; TILE_ROWS],
-    ) -> &mut [[f32; SIDE]; TILE_ROWS] {
-        let Stripes { scores, weights, last_ones } = &mut self.stripes;
-        let (keys, values) = (self.keys.as_chunks::<STEP>().0, self.values.as_chunks::<STEP>().0);
-        let last = keys.len().min(values.len()) - 1;
-        tiles.take_queries(&self.queries.as_chunks().0[queries]);
-        tiles.score(&keys[0], &mut scores[0].0);
-        for panel in 0..=last {
-            if panel < last {
-                tiles.score(&keys[panel + 1], &mut scores[(panel + 1) % TURNS].0);
-            }
-            weigh(simd, &scores[panel % TURNS], scale, &mut weights[panel % TURNS]);
-            if panel > 0 {
-                tiles.add_weighted(&weights[(panel - 1) % TURNS].0, &values[panel - 1], &ONES.0);
-            }
+    fn sum_up(&mut self, stripe: usize) -> Option<usize> {
+        let Self { tiles, values, stripes } = self;
+        let (queries, panel) = (stripe / values.len(), stripe % values.len());
+        let is_last = panel + 1 == values.len();
+        let ones = if is_last { &stripes.last_ones } else { &ONES };
+        tiles.add_weighted(&stripes.weights[stripe % TURNS].0, &values[panel], &ones.0);
+        is_last.then(|| {
+            let context = &mut stripes.contexts[queries % 2];
+            tiles.store_weighted(&mut context.numbers.0, &mut context.sums);
+            tiles.clear_weighted();
+            queries
+        })
+    }
+
+    /// Writes the context of sixteen queries, or says that the sum of some weights is not to be trusted.
+    #[inline(always)]
+    fn write<S: BesideTiles>(&mut self, simd: S, head: &Head<'_>, queries: usize, to: &Writer<'_>) -> bool {
+        let Context { numbers, sums } = &mut self.stripes.contexts[queries % 2];
+        let first = queries * TILE_ROWS;
+        let mut trusted = true;
+        for (row, (numbers, sums)) in numbers.0.iter_mut().zip(sums).take(head.len - first).enumerate() {
+            trusted &= TRUSTED.contains(&sums[0]);
+            head.write(simd, (first + row, 0), sums[0], numbers, to);
         }
-        tiles.add_weighted(&weights[last % TURNS].0, &values[last], &last_ones.0);
-        tiles.store_weighted(&mut scores[0].0, sums);
-        &mut scores[0].0
+        trusted
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use half::bf16;
+
 use super::super::operand::{Operand, Precision, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Panels, Square, Unit, Vectors};
@@ -12,11 +14,15 @@ use super::super::{Isa, Workspace};
 use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, Whole, with_ending};
 use super::{Activation, Finish, Grid, Target};
 
-/// Blocks of rows that meet a panel before the next panel is fetched: 256 rows stay in the second cache.
-const BLOCKS: usize = 8;
+/// Bytes of the rows that meet a panel before the next panel is fetched: what of them is read, and of a residual path also
+/// what is written again and again, stays in the second cache.
+const GROUP_BYTES: usize = 800_000;
 
 pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Finish<'_>, workspace: &mut Workspace) {
-    let grid = Grid { n_rows: input.n_rows(), group_rows: BLOCKS * SIDE, n_panels: panels.n_panels };
+    let added_to = if matches!(finish.target, Target::Residual(_)) { finish.n_out * size_of::<f32>() } else { 0 };
+    let row_bytes = panels.n_steps * SIDE * size_of::<bf16>() + added_to;
+    let group_rows = (GROUP_BYTES / row_bytes / SIDE).max(1) * SIDE;
+    let grid = Grid { n_rows: input.n_rows(), group_rows, n_panels: panels.n_panels };
     workspace.share(grid.len(), grid.least(panels.n_steps * STEP), |cells, scratch| {
         let (cells, squares) = (grid.rows_and_panels(cells), &mut scratch.squares);
         let Some(unit) = Tiles::configure(isa) else {
@@ -48,10 +54,14 @@ impl<I: Iterator<Item = (Range<usize>, Range<usize>)>, E: Ending, U: Unit> Kerne
         let mut pending = None;
         for (rows, panels_of_group) in cells {
             for panel in panels_of_group {
+                let next = panels.panel_or_none(panel + 1);
                 for row in rows.clone().step_by(SIDE) {
                     let block = &input.half[row / SIDE * block_len..][..block_len];
                     let mut shadow = Shadow::new(ending, before, pending, n_rows, n_shares);
-                    let columns = (panels.panel(panel), panels.panel_or_none(panel + 1));
+                    // Each block has its part of the next panel fetched.
+                    let part = next.len() / rows.len().div_ceil(SIDE).max(1);
+                    let at = (row - rows.start) / SIDE * part;
+                    let columns = (panels.panel(panel), next.get(at..at + part).unwrap_or_default());
                     unit.square(simd, block, columns, rows.end - row, current, &mut shadow);
                     shadow.rest(simd);
                     (current, before) = (before, current);

@@ -7,7 +7,7 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::{BesideTiles, Kernel, Plain, SQUARE_WORDS, Simd, TileKernel, Tiles, pair_bits};
+use super::{BesideTiles, Kernel, LINE, Plain, SQUARE_WORDS, Simd, TileKernel, Tiles, pair_bits};
 
 /// Proof of AVX-512 F, BW, DQ and VL, and of VNNI, BF16 and VBMI where they are set; made by [`run`], [`run_vnni`],
 /// [`run_bf16`] and [`run_beside_tiles`] only.
@@ -187,6 +187,29 @@ impl<const VNNI: bool, const BF16: bool, const VBMI: bool> Simd for Avx512<VNNI,
                     _mm512_storeu_ps(to.as_mut_ptr().add((quarter * 4 + column) * to_step).cast(), words);
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn interleave(self, [even, odd]: &[[bf16; LINE]; 2], [first, second]: [&mut [bf16; LINE]; 2]) {
+        /// Words of the even row and, from 32 on, of the odd one, in turn from one of each on.
+        const fn in_turn(from: i16) -> [i16; LINE] {
+            let mut words = [0; LINE];
+            let mut at = 0;
+            while at < LINE {
+                words[at] = from + at as i16 / 2 + at as i16 % 2 * LINE as i16;
+                at += 1;
+            }
+            words
+        }
+        static FIRST: [i16; LINE] = in_turn(0);
+        static SECOND: [i16; LINE] = in_turn(LINE as i16 / 2);
+        // SAFETY: `self` proves AVX-512 BW; every pointer is of 64 bytes.
+        unsafe {
+            let (even, odd) = (_mm512_loadu_si512(even.as_ptr().cast()), _mm512_loadu_si512(odd.as_ptr().cast()));
+            let words = (_mm512_loadu_si512(FIRST.as_ptr().cast()), _mm512_loadu_si512(SECOND.as_ptr().cast()));
+            _mm512_storeu_si512(first.as_mut_ptr().cast(), _mm512_permutex2var_epi16(even, words.0, odd));
+            _mm512_storeu_si512(second.as_mut_ptr().cast(), _mm512_permutex2var_epi16(even, words.1, odd));
         }
     }
 
@@ -425,7 +448,7 @@ static BELOW: Below = Below([
 
 impl BesideTiles for Avx512<true, true, true> {
     #[inline(always)]
-    fn store_powers(self, left: __m512, right: __m512, to: &mut [bf16; 32]) {
+    fn store_powers(self, left: __m512, right: __m512, to: &mut [bf16; LINE]) {
         // Even bytes of words: those that have the bits after the point.
         const LOW: u64 = 0x5555_5555_5555_5555;
         // SAFETY: `self` proves AVX-512 BW and VBMI; the table and the place to write hold the bytes read and written.
