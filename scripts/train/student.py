@@ -307,7 +307,7 @@ def main():
             score(step + 1)
     if rank:
         return
-    save(args.out + ".pt", student=student.state_dict(), args=vars(args))
+    save(args.out + ".pt", student=student.state_dict(), new_words=new_words, pieces=pieces, args=vars(args))
     score(args.steps)
 
 

@@ -220,12 +220,6 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the 32 columns of a step of one row; for bf16 only.
-    #[inline(always)]
-    pub(super) fn write_line<S: Simd>(&self, simd: S, row: usize, step: usize, numbers: &[f32; SIDE]) {
-        write_line(simd, numbers, self.halves(self.line(row, step), SIDE));
-    }
-
     /// Writes some columns of one row and nothing beside them, but with the last column also the zeros after it.
     #[inline(always)]
     pub(super) fn write_some<S: Simd>(&self, simd: S, row: usize, column: usize, numbers: &[f32]) {

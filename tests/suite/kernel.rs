@@ -7,6 +7,7 @@ use thematic::kernel::{self, Hit, Isa, Level, Nearest, PackedMatrix, TopK};
 
 mod cuda;
 mod encode;
+mod exactness;
 
 mod select {
     use super::*;

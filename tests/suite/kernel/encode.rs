@@ -40,7 +40,7 @@ fn check_activation(isa: Isa, activation: Activation, x: &[f32], expected: impl 
 }
 
 /// The normal distribution function by its Taylor series around 0, or an asymptotic expansion far from it.
-fn normal_below(x: f64) -> f64 {
+pub(super) fn normal_below(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return if x > 0.0 { 1.0 } else { 0.0 };
     }
@@ -133,37 +133,6 @@ fn a_sequence_keeps_its_bits_whatever_is_packed_beside_it() {
             out
         };
         assert_eq!(of(&packed)[7 * 50..8 * 50], of(&packed[7 * 192..8 * 192]), "{isa}, {precision:?}");
-    }
-}
-
-#[test]
-fn few_rows_have_the_bits_of_the_same_rows_among_many() {
-    // Up to 33 rows: every height of a tile and of a strip, and one more than a square has; outputs on both sides of a
-    // panel's edge.
-    for arithmetic in Arithmetic::everywhere() {
-        let Arithmetic { isa, precision, .. } = arithmetic;
-        for (n_in, n_out) in [(1, 1), (31, 33), (32, 64), (65, 97)] {
-            let input = numbers(33 * n_in, 12);
-            let weights = arithmetic.pack(&numbers(n_out * n_in, 13), n_in, Some(&numbers(n_out, 14)));
-            let mut workspace = Workspace::new();
-            let mut of = |rows: &[f32]| {
-                let (mut operand, mut next) = (Operand::new(precision), Operand::new(precision));
-                operand.fill(isa, rows, n_in);
-                let mut out = vec![f32::NAN; rows.len() / n_in * n_out];
-                linear(&weights, &operand, Activation::Gelu, Output::Rows(&mut out), &mut workspace);
-                linear(&weights, &operand, Activation::Gelu, Output::Operand(&mut next), &mut workspace);
-                (out, (0..next.n_rows()).flat_map(|row| next.row(row)).collect::<Vec<f32>>())
-            };
-            let (all, all_next) = of(&input);
-            let rounded = rounded(precision, &all);
-            assert_eq!(all_next, rounded, "{arithmetic:?}, {n_in} to {n_out}");
-            for n_rows in 1..33 {
-                let (out, next) = of(&input[(33 - n_rows) * n_in..]);
-                let case = format!("{arithmetic:?}, {n_in} to {n_out}, {n_rows} rows");
-                assert_eq!(out, all[(33 - n_rows) * n_out..], "{case}");
-                assert_eq!(next, all_next[(33 - n_rows) * n_out..], "{case}");
-            }
-        }
     }
 }
 
@@ -339,7 +308,7 @@ fn everywhere() -> impl Iterator<Item = (Isa, Precision)> {
     Isa::available().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision)))
 }
 
-fn rounded(precision: Precision, numbers: &[f32]) -> Vec<f32> {
+pub(super) fn rounded(precision: Precision, numbers: &[f32]) -> Vec<f32> {
     match precision {
         Precision::F32 => numbers.to_vec(),
         Precision::Bf16 => numbers.iter().map(|&number| bf16::from_f32(number).to_f32()).collect(),
@@ -348,18 +317,18 @@ fn rounded(precision: Precision, numbers: &[f32]) -> Vec<f32> {
 
 /// What products are computed in: activations of a precision, and weights of the same or of 8 bits.
 #[derive(Debug, Clone, Copy)]
-struct Arithmetic {
-    isa: Isa,
-    precision: Precision,
+pub(super) struct Arithmetic {
+    pub(super) isa: Isa,
+    pub(super) precision: Precision,
     int8: bool,
 }
 
 impl Arithmetic {
-    fn everywhere() -> impl Iterator<Item = Self> {
+    pub(super) fn everywhere() -> impl Iterator<Item = Self> {
         everywhere().flat_map(|(isa, precision)| [false, true].map(|int8| Self { isa, precision, int8 }))
     }
 
-    fn pack(self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> LinearWeights {
+    pub(super) fn pack(self, weight: &[f32], n_in: usize, bias: Option<&[f32]>) -> LinearWeights {
         if !self.int8 {
             return LinearWeights::pack(self.isa, self.precision, weight, n_in, bias);
         }
@@ -400,7 +369,7 @@ fn rounded_to_bytes(group: &[f32]) -> Vec<f32> {
     group.iter().map(|&number| byte(number) * ((high - low) / 255.0) + low).collect()
 }
 
-fn both_attentions(
+pub(super) fn both_attentions(
     isa: Isa,
     precision: Precision,
     settings: &Attention<'_>,
