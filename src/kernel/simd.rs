@@ -15,9 +15,11 @@ mod portable;
 
 use half::bf16;
 
+use super::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::Level;
 use super::buffer::Plain;
 use super::tiles::Tiles;
-use super::{Isa, Level};
 
 use portable::Portable;
 
