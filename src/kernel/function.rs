@@ -30,7 +30,7 @@ pub(super) const ROUGH_POWER: [f32; 4] = [0.999_925_2, 0.695_833_56, 0.226_067_1
 
 /// What falls below this vanishes beside 1, and what is above it stays a normal number when it is weighed: denormal
 /// numbers cost a hundred cycles each and once made attention four times slower.
-pub(super) const LEAST_POWER: f32 = -100.0;
+const LEAST_POWER: f32 = -100.0;
 
 /// Beyond this, GELU is 0 or x within 6e-7.
 const GELU_REACH: f32 = 5.2;
@@ -198,7 +198,7 @@ pub(super) fn falling_power_of_two<S: Simd, const N: usize, const VECTORS: usize
 
 /// The value of a polynomial, by its coefficients from the constant on.
 #[inline(always)]
-pub(super) fn evaluate<S: Simd, const N: usize, const ROWS: usize, const VECTORS: usize>(
+fn evaluate<S: Simd, const N: usize, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     polynomial: &[f32; N],
     x: &[[S::F32; VECTORS]; ROWS],

@@ -176,14 +176,12 @@ pub(super) trait Simd: Copy {
 pub(super) trait BesideTiles: Simd {
     /// Of each number `128 * (127 + x)` the power `2^x` in bf16: `x` is rounded to a multiple of 1/128 and the power to
     /// nearest. Below 2^-127 it is 0; 2^128 and what is above is infinite or no number. The powers of both vectors come in
-    /// the order of [`paired`].
+    /// the order of [`PAIRED`].
     fn store_powers(self, left: Self::F32, right: Self::F32, to: &mut [bf16; LINE]);
 }
 
-/// Where [`BesideTiles::store_powers`] puts a pair of neighbours, by which of the sixteen pairs of both vectors it is.
-pub(super) const fn paired(pair: usize) -> usize {
-    pair % 8 / 2 * 4 + pair / 8 * 2 + pair % 2
-}
+/// Where [`BesideTiles::store_powers`] puts each of the sixteen pairs of neighbours of both vectors.
+pub(super) const PAIRED: [usize; LINE / 2] = [0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15];
 
 /// A kernel for processors with matrix tiles.
 pub(super) trait TileKernel {

@@ -13,7 +13,7 @@ use std::ops::Range;
 use half::bf16;
 
 use super::super::operand::{SIDE, STEP, Writer};
-use super::super::simd::{BesideTiles, TileKernel, paired};
+use super::super::simd::{BesideTiles, PAIRED, TileKernel};
 use super::super::tiles::{TILE_ROWS, Tiles};
 use super::half::{IN_ORDER, Scratch};
 use super::{Head, Job, Mask};
@@ -21,17 +21,6 @@ use super::{Head, Job, Mask};
 /// Sums of weights, 2^-60 to 2^100, from which no power was missing: those that the least one stands for vanish beside them,
 /// none was infinite, and neither is a weighted value.
 const TRUSTED: Range<f32> = 8.7e-19..1.2e30;
-
-/// Where a pair of tokens lies within the inputs of the second product: where their weights come.
-const PAIRED: [usize; SIDE / 2] = {
-    let mut places = [0; SIDE / 2];
-    let mut pair = 0;
-    while pair < SIDE / 2 {
-        places[pair] = paired(pair);
-        pair += 1;
-    }
-    places
-};
 
 pub(super) struct Tiled<'a> {
     pub(super) job: Job<'a>,
@@ -130,12 +119,17 @@ impl Scratch {
         let mut work = Work { tiles, values, stripes: &mut self.stripes };
         let mut finished = None;
         let mut trusted = true;
-        work.score(&queries[0], &keys[0], 0, true);
+        tiles.take_queries(&queries[0]);
+        work.score(&keys[0], 0);
         tiles.clear_weighted();
-        for stripe in 0..queries.len() * n_panels {
-            if let Some(next) = queries.get((stripe + 1) / n_panels) {
-                let panel = (stripe + 1) % n_panels;
-                work.score(next, &keys[panel], stripe + 1, panel == 0);
+        let n_stripes = queries.len() * n_panels;
+        for stripe in 0..n_stripes {
+            let next = stripe + 1;
+            if next < n_stripes {
+                if next.is_multiple_of(n_panels) {
+                    tiles.take_queries(&queries[next / n_panels]);
+                }
+                work.score(&keys[next % n_panels], next);
             }
             weigh(simd, &work.stripes.scores[stripe % TURNS], scale, &mut work.stripes.weights[stripe % TURNS]);
             if let Some(queries) = finished.take() {
@@ -148,8 +142,10 @@ impl Scratch {
         if let Some(queries) = finished {
             trusted &= work.write(simd, head, queries, to);
         }
-        let last = work.sum_up(queries.len() * n_panels - 1);
-        last.is_some_and(|queries| work.write(simd, head, queries, to)) && trusted
+        if let Some(queries) = work.sum_up(n_stripes - 1) {
+            trusted &= work.write(simd, head, queries, to);
+        }
+        trusted
     }
 }
 
@@ -161,11 +157,9 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Scores a stripe, of the queries that the tiles hold.
     #[inline(always)]
-    fn score(&mut self, queries: &[bf16; STEP / 2], keys: &[bf16; STEP], stripe: usize, are_new: bool) {
-        if are_new {
-            self.tiles.take_queries(queries);
-        }
+    fn score(&mut self, keys: &[bf16; STEP], stripe: usize) {
         self.tiles.score(keys, &mut self.stripes.scores[stripe % TURNS].0);
     }
 
@@ -177,12 +171,13 @@ impl Work<'_> {
         let is_last = panel + 1 == values.len();
         let ones = if is_last { &stripes.last_ones } else { &ONES };
         tiles.add_weighted(&stripes.weights[stripe % TURNS].0, &values[panel], &ones.0);
-        is_last.then(|| {
-            let context = &mut stripes.contexts[queries % 2];
-            tiles.store_weighted(&mut context.numbers.0, &mut context.sums);
-            tiles.clear_weighted();
-            queries
-        })
+        if !is_last {
+            return None;
+        }
+        let context = &mut stripes.contexts[queries % 2];
+        tiles.store_weighted(&mut context.numbers.0, &mut context.sums);
+        tiles.clear_weighted();
+        Some(queries)
     }
 
     /// Writes the context of sixteen queries, or says that the sum of some weights is not to be trusted.

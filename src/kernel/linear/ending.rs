@@ -22,31 +22,6 @@ pub(super) trait Ending: Copy {
     fn end<S: Simd>(self, simd: S, sums: &[[f32; SIDE]; SHARE_ROWS], row: usize, column: usize, n_rows: usize);
 }
 
-/// Calls `$run` with the ending that a product asks for.
-macro_rules! with_ending {
-    ($finish:expr, |$ending:ident| $run:expr) => {
-        match (&$finish.target, $finish.activation) {
-            (Target::Operand(operand), Activation::Identity) if operand.precision() == Precision::Bf16 => {
-                let $ending = ToOperand::<Plain>::new(operand, $finish.bias);
-                $run
-            }
-            (Target::Operand(operand), Activation::Gelu) if operand.precision() == Precision::Bf16 => {
-                let $ending = ToOperand::<Gelu>::new(operand, $finish.bias);
-                $run
-            }
-            (Target::Residual(rows), Activation::Identity) if $finish.n_out.is_multiple_of(SIDE) => {
-                let $ending = ToResidual { rows, n_out: $finish.n_out, bias: $finish.bias };
-                $run
-            }
-            _ => {
-                let $ending = Whole($finish);
-                $run
-            }
-        }
-    };
-}
-pub(super) use with_ending;
-
 /// Any ending.
 #[derive(Clone, Copy)]
 pub(super) struct Whole<'a, 'b>(pub(super) &'a Finish<'b>);
@@ -119,7 +94,7 @@ impl<F: Function> Ending for ToOperand<'_, F> {
         let bias = &self.bias.as_chunks().0[column / SIDE];
         // Rows of a block follow each other, and a block has all its rows.
         let lines = self.operand.halves(self.operand.line(row, column / SIDE), SHARE_ROWS * SIDE);
-        let [first, second] = lines.as_chunks_mut::<SIDE>().0 else { return };
+        let (first, second) = lines.split_at_mut(SIDE);
         for at in (0..SIDE).step_by(2 * S::LANES) {
             let mut group = biased(simd, sums, bias, at);
             F::apply(simd, &mut group);

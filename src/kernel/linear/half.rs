@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::super::operand::{Operand, Precision, SIDE, STEP};
+use super::super::operand::{Operand, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
 use super::super::square::{Panels, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
-use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, Whole, with_ending};
+use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, Whole};
 use super::{Activation, Finish, Grid, Target};
 
 /// Bytes of the rows that meet a panel before the next panel is fetched: what of them is read, and of a residual path also
@@ -24,29 +24,53 @@ pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Fini
     let group_rows = (GROUP_BYTES / row_bytes / SIDE).max(1) * SIDE;
     let grid = Grid { n_rows: input.n_rows(), group_rows, n_panels: panels.n_panels };
     workspace.share(grid.len(), grid.least(panels.n_steps * STEP), |cells, scratch| {
-        let (cells, squares) = (grid.rows_and_panels(cells), &mut scratch.squares);
-        let Some(unit) = Tiles::configure(isa) else {
-            return isa.run(Half { panels, input, cells, ending: Whole(finish), squares, unit: Vectors });
-        };
-        with_ending!(finish, |ending| isa.run(Half { panels, input, cells, ending, squares, unit }));
+        let product = Product { panels, input, cells: grid.rows_and_panels(cells), squares: &mut scratch.squares };
+        match Tiles::configure(isa) {
+            Some(tiles) => beside_tiles(isa, product, tiles, finish),
+            None => isa.run(Half { product, ending: Whole(finish), unit: Vectors }),
+        }
     });
 }
 
-struct Half<'a, I, E, U> {
+/// Chooses the ending, once.
+fn beside_tiles(isa: Isa, product: Product<'_, impl Iterator<Item = Cells>>, unit: Tiles, finish: &Finish<'_>) {
+    let bias = finish.bias;
+    match (&finish.target, finish.activation) {
+        (Target::Operand(to), Activation::Identity) if finish.rounded => {
+            isa.run(Half { product, ending: ToOperand::<Plain>::new(to, bias), unit });
+        }
+        (Target::Operand(to), Activation::Gelu) if finish.rounded => {
+            isa.run(Half { product, ending: ToOperand::<Gelu>::new(to, bias), unit });
+        }
+        (Target::Residual(rows), Activation::Identity) if finish.n_out.is_multiple_of(SIDE) => {
+            isa.run(Half { product, ending: ToResidual { rows, n_out: finish.n_out, bias }, unit });
+        }
+        _ => isa.run(Half { product, ending: Whole(finish), unit }),
+    }
+}
+
+/// The rows and the panels of some cells of the product.
+type Cells = (Range<usize>, Range<usize>);
+
+struct Product<'a, I> {
     panels: &'a Panels,
     input: &'a Operand,
     cells: I,
-    ending: E,
     squares: &'a mut [Square; 2],
+}
+
+struct Half<'a, I, E, U> {
+    product: Product<'a, I>,
+    ending: E,
     unit: U,
 }
 
-impl<I: Iterator<Item = (Range<usize>, Range<usize>)>, E: Ending, U: Unit> Kernel for Half<'_, I, E, U> {
+impl<I: Iterator<Item = Cells>, E: Ending, U: Unit> Kernel for Half<'_, I, E, U> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let Self { panels, input, cells, ending, squares, unit } = self;
+        let Self { product: Product { panels, input, cells, squares }, ending, unit } = self;
         let n_rows = input.n_rows();
         let block_len = panels.n_steps * STEP;
         let n_shares = panels.n_steps;
@@ -54,12 +78,12 @@ impl<I: Iterator<Item = (Range<usize>, Range<usize>)>, E: Ending, U: Unit> Kerne
         let mut pending = None;
         for (rows, panels_of_group) in cells {
             for panel in panels_of_group {
+                // Each block has its part of the next panel fetched.
                 let next = panels.panel_or_none(panel + 1);
+                let part = next.len() / rows.len().div_ceil(SIDE);
                 for row in rows.clone().step_by(SIDE) {
                     let block = &input.half[row / SIDE * block_len..][..block_len];
                     let mut shadow = Shadow::new(ending, before, pending, n_rows, n_shares);
-                    // Each block has its part of the next panel fetched.
-                    let part = next.len() / rows.len().div_ceil(SIDE).max(1);
                     let at = (row - rows.start) / SIDE * part;
                     let columns = (panels.panel(panel), next.get(at..at + part).unwrap_or_default());
                     unit.square(simd, block, columns, rows.end - row, current, &mut shadow);

@@ -14,8 +14,8 @@ use super::super::simd::{BesideTiles, Simd, TileKernel};
 use super::super::square::{Meanwhile, Square, place_in_panel};
 use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
-use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, Whole, with_ending};
-use super::{Activation, Finish, Grid, Precision, Target};
+use super::ending::{Shadow, Whole};
+use super::{Finish, Grid};
 
 /// Numbers of bf16 that a number of f32 is the sum of.
 const PARTS: usize = 3;
@@ -116,24 +116,25 @@ pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Fini
     workspace.share(grid.len(), grid.least(panels.n_steps * SPLIT_STEP), |cells, scratch| {
         let Some(tiles) = Tiles::configure(isa) else { unreachable!("weights are split for tiles only") };
         let (cells, rows, squares) = (grid.rows_and_panels(cells), &mut scratch.split_rows, &mut scratch.squares);
-        with_ending!(finish, |ending| tiles.run(Split { panels, input, cells, ending, rows, squares }));
+        tiles.run(Split { panels, input, cells, finish, rows, squares });
     });
 }
 
-struct Split<'a, I, E> {
+struct Split<'a, I> {
     panels: &'a Panels,
     input: &'a Operand,
     cells: I,
-    ending: E,
+    finish: &'a Finish<'a>,
     rows: &'a mut SplitRows,
     squares: &'a mut [Square; 2],
 }
 
-impl<I: Iterator<Item = (Range<usize>, Range<usize>)>, E: Ending> TileKernel for Split<'_, I, E> {
+impl<I: Iterator<Item = (Range<usize>, Range<usize>)>> TileKernel for Split<'_, I> {
     #[inline(always)]
     fn run<S: BesideTiles>(self, simd: S, tiles: &Tiles) {
-        let Self { panels, input, cells, ending, rows: split, squares } = self;
-        let (n_rows, n_steps) = (input.n_rows(), panels.n_steps);
+        let Self { panels, input, cells, finish, rows: split, squares } = self;
+        // A square takes so long that any ending is over before it.
+        let (ending, n_rows, n_steps) = (Whole(finish), input.n_rows(), panels.n_steps);
         let [mut current, mut before] = squares.each_mut();
         let mut pending = None;
         for (rows, panels_of_group) in cells {

@@ -7,7 +7,7 @@ use thematic::kernel::{Activation, Attention, LinearWeights, Mask, Operand, Outp
 
 #[test]
 fn products_in_f32_are_as_exact_as_f32_in_every_set() {
-    // By tiles they are products of parts in bf16; with one part less the largest error would be some 6e-5. In f32 it is 1e-5.
+    // By tiles they are products of parts in bf16; with one part less the largest error would be 8e-5.
     let (n_rows, n_in, n_out) = (35, 384, 40);
     let (input, weight) = (numbers(n_rows * n_in, 21), numbers(n_out * n_in, 22));
     for isa in Isa::available() {
@@ -82,19 +82,19 @@ fn attention_is_right_whatever_the_size_of_scores() {
     let lengths = [1, 31, 33, 70];
     let width = 3 * settings.n_heads * settings.head_dim;
     let n_tokens: usize = lengths.iter().sum();
-    for size in [1e-3f32, 1.0, 30.0, 1e3] {
-        for (shift, isa) in
-            [0.0, -40.0, 40.0].into_iter().flat_map(|shift| Isa::available().into_iter().map(move |isa| (shift, isa)))
-        {
-            // Queries of a size, and keys that all have a part of one direction: it shifts the scores of a query.
-            let mut rows = numbers(n_tokens * width, 23);
-            for row in rows.chunks_exact_mut(width) {
-                let (queries, rest) = row.split_at_mut(width / 3);
-                for (query, key) in queries.chunks_exact_mut(32).zip(rest.chunks_exact_mut(32)) {
-                    query.iter_mut().for_each(|number| *number *= size);
-                    (query[0], key[0]) = (8.0, shift);
-                }
+    for (size, shift) in
+        [1e-3f32, 1.0, 30.0, 1e3].into_iter().flat_map(|size| [0.0, -40.0, 40.0].map(|shift| (size, shift)))
+    {
+        // Queries of a size, and keys that all have a part of one direction: it shifts the scores of a query.
+        let mut rows = numbers(n_tokens * width, 23);
+        for row in rows.chunks_exact_mut(width) {
+            let (queries, rest) = row.split_at_mut(width / 3);
+            for (query, key) in queries.chunks_exact_mut(32).zip(rest.chunks_exact_mut(32)) {
+                query.iter_mut().for_each(|number| *number *= size);
+                (query[0], key[0]) = (8.0, shift);
             }
+        }
+        for isa in Isa::available() {
             let (found, expected) = both_attentions(isa, Precision::Bf16, &settings, &rows, &lengths);
             for (&found, expected) in found.iter().zip(expected) {
                 assert_close(found, expected, 0.02, &format!("{isa}, size {size}, shift {shift}"));
