@@ -17,6 +17,7 @@ mod layout;
 mod manifest;
 mod network;
 mod read;
+mod rows;
 mod settings;
 mod source;
 mod weights;
@@ -33,8 +34,9 @@ pub use network::{
     Activation, Architecture, Biases, Distance, Encoder, Family, LayerAttention, Norm, NormPlacement, PositionTable,
     Qwen3, Rotary, SizeFields, Stretch,
 };
+pub use rows::Rows;
 pub use settings::{PickleReader, Settings};
-pub use weights::{Rows, Weights};
+pub use weights::Weights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -54,7 +54,7 @@ trait Machine {
 /// A transformer with its weights on a machine.
 struct Network<M: Machine> {
     hidden: usize,
-    n_heads: usize,
+    head_dim: usize,
     activation: kernel::Activation,
     placement: NormPlacement,
     words: M::Table,
@@ -75,6 +75,7 @@ struct Positions<M: Machine> {
 }
 
 struct Layer<M: Machine> {
+    n_heads: usize,
     mask: Mask,
     rotary: Option<usize>,
     query_key_value: M::Linear,
@@ -107,7 +108,7 @@ impl<M: Machine> Network<M> {
         let layers = encoder.layers.iter().enumerate();
         Ok(Self {
             hidden: encoder.hidden_size,
-            n_heads: encoder.heads,
+            head_dim: encoder.head_dim(),
             activation,
             placement: encoder.norm.placement,
             words: machine.table(tensors.words()?)?,
@@ -128,13 +129,9 @@ impl<M: Machine> Network<M> {
         })
     }
 
-    fn head_dim(&self) -> usize {
-        self.hidden / self.n_heads
-    }
-
     /// What a query's products with keys are multiplied with.
     fn scale(&self) -> f32 {
-        1.0 / (self.head_dim() as f32).sqrt()
+        1.0 / (self.head_dim as f32).sqrt()
     }
 }
 
@@ -152,11 +149,13 @@ impl<M: Machine> Loading<'_, M> {
             Distance::Rotary(rotary) => self.angles.iter().position(|angles| *angles == rotary),
             Distance::Ignored | Distance::Alibi | Distance::Buckets => None,
         };
+        let context = layer.heads * self.encoder.head_dim();
         Ok(Layer {
+            n_heads: layer.heads,
             mask: settings.window.map_or(Mask::Full, Mask::Window),
             rotary,
             query_key_value: self.linear(layer.query_key_value, hidden)?,
-            output: self.linear(layer.output, hidden)?,
+            output: self.linear(layer.output, context)?,
             attention_norm: layer.attention_norm.map(|norm| self.norm(norm)).transpose()?,
             gate: layer.gate.map(|gate| self.linear(gate, hidden)).transpose()?,
             up: self.linear(layer.up, hidden)?,

@@ -4,9 +4,10 @@
 //! map, the gate apart from what it gates, a shift of zeros where a norm has none.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::error::{Error, Problem, Result};
-use crate::models::{Encoder, Layout, NormPlacement, Rows, Up, Weights};
+use crate::models::{Distance, Encoder, Layout, NormPlacement, Rows, Up, Weights};
 
 /// A tensor that must be there.
 struct Needed {
@@ -38,6 +39,8 @@ pub(super) struct Norm {
 
 /// The tensors of one layer.
 pub(super) struct Layer {
+    /// Heads of attention that queries, keys, values and the map after them have.
+    pub(super) heads: usize,
     pub(super) query_key_value: Linear,
     pub(super) output: Linear,
     /// `None` where the first layer has none.
@@ -145,7 +148,8 @@ impl<'a> EncoderTensors<'a> {
             }
         };
         let has_attention_norm = number > 0 || self.encoder.norm.placement == NormPlacement::Post;
-        Ok(Layer {
+        let layer = Layer {
+            heads: self.encoder.heads,
             query_key_value: Linear::concat(maps.collect::<Result<_>>()?),
             output: self.linear(&name(layout.output), biases.output)?,
             attention_norm: has_attention_norm.then(|| self.norm(&name(layout.attention_norm))).transpose()?,
@@ -153,7 +157,10 @@ impl<'a> EncoderTensors<'a> {
             up,
             down: self.linear(&name(layout.down), biases.down)?,
             feed_forward_norm: self.norm(&name(layout.feed_forward_norm))?,
-        })
+        };
+        let has_bias = matches!(self.encoder.layers[number].distance, Distance::Alibi | Distance::Buckets);
+        // A bias belongs to a head by its number.
+        Ok(if has_bias { layer } else { layer.without_idle_heads(self.encoder.head_dim()) })
     }
 
     fn linear(&self, name: &str, bias: bool) -> Result<Linear> {
@@ -238,7 +245,31 @@ impl<'a> EncoderTensors<'a> {
     }
 }
 
+impl Layer {
+    /// Leaves out heads of `dim` numbers that the map after attention gives no weight at all. Who drops heads of a trained
+    /// network, as the embedded model's training does, leaves zeros, so that the shapes stay those that every reader knows.
+    fn without_idle_heads(mut self, dim: usize) -> Self {
+        let (heads, width) = (self.heads, self.heads * dim);
+        let columns = |head: usize| head * dim..(head + 1) * dim;
+        let used: Vec<usize> =
+            (0..heads).filter(|&head| !self.output.weight.are_zero_in(width, columns(head))).collect();
+        if used.is_empty() || used.len() == heads {
+            return self;
+        }
+        let of_part = |part: usize| used.iter().map(move |&head| columns(part * heads + head));
+        self.heads = used.len();
+        self.output.weight = self.output.weight.keep_columns(width, &of_part(0).collect::<Vec<_>>());
+        self.query_key_value = self.query_key_value.keep_outputs(width, &(0..3).flat_map(of_part).collect::<Vec<_>>());
+        self
+    }
+}
+
 impl Linear {
+    fn keep_outputs(self, inputs: usize, kept: &[Range<usize>]) -> Self {
+        let of_bias = |bias: Vec<f32>| kept.iter().flat_map(|outputs| bias[outputs.clone()].to_vec()).collect();
+        Self { weight: self.weight.keep_rows(inputs, kept), bias: self.bias.map(of_bias) }
+    }
+
     fn concat(parts: Vec<Self>) -> Self {
         let biases: Option<Vec<Vec<f32>>> = parts.iter().map(|part| part.bias.clone()).collect();
         let weight = Rows::concat(parts.into_iter().map(|part| part.weight).collect());
@@ -331,4 +362,36 @@ fn find_layout(weights: &Weights, encoder: &Encoder) -> (&'static Layout, &'stat
 fn disagreement(weights: &Weights, name: &str, cause: String) -> Error {
     let thing = format!("{}: tensor `{name}`", weights.label(name));
     Error::Model(Problem::new(thing, cause).hint("fetch the model again: its files do not belong together"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_without_weight_are_left_out() {
+        let linear = |weight: Vec<f32>, bias: Vec<f32>| Linear { weight: Rows::F32(weight), bias: Some(bias) };
+        let norm = || Norm { scale: vec![1.0; 2], shift: vec![0.0; 2] };
+        // Two heads of one number each. A row of the first map has the number of its query, key or value, 0 to 5.
+        let layer = |output: [f32; 4]| Layer {
+            heads: 2,
+            query_key_value: linear(
+                (0..6).flat_map(|row| [row as f32; 2]).collect(),
+                (0..6).map(|n| n as f32).collect(),
+            ),
+            output: linear(output.to_vec(), vec![7.0; 2]),
+            attention_norm: Some(norm()),
+            gate: None,
+            up: linear(vec![1.0; 4], vec![0.0; 2]),
+            down: linear(vec![1.0; 4], vec![0.0; 2]),
+            feed_forward_norm: norm(),
+        };
+        let kept = layer([0.0, 3.0, 0.0, 4.0]).without_idle_heads(1);
+        assert_eq!((kept.heads, kept.query_key_value.bias.as_deref()), (1, Some(&[1.0, 3.0, 5.0][..])));
+        assert_eq!(kept.query_key_value.weight.into_f32(), [1.0, 1.0, 3.0, 3.0, 5.0, 5.0]);
+        assert_eq!(kept.output.weight.into_f32(), [3.0, 4.0]);
+        // One column that is not all zeros is used; without any there must be a head still.
+        assert_eq!(layer([0.0, 3.0, 1.0, 4.0]).without_idle_heads(1).heads, 2);
+        assert_eq!(layer([0.0; 4]).without_idle_heads(1).heads, 2);
+    }
 }

@@ -13,6 +13,7 @@ use thematic::progress::Silent;
 
 use crate::encode::{
     architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, smallest_cosine_of, tiny_texts,
+    with_idle_heads,
 };
 use crate::tiny::{Variant, fixture, open, variants};
 
@@ -71,6 +72,22 @@ const PRECISIONS: [(Precision, f32); 3] =
 /// The architectures that the packed engine computes.
 const ARCHITECTURES: [&str; 9] =
     ["roberta", "xlm-roberta", "distilbert", "mpnet", "nomic-bert", "nomic-bert-5", "modernbert", "jina-bert", "gte"];
+
+#[test]
+fn heads_that_are_left_out_change_nothing() {
+    if !device_is_there() {
+        return;
+    }
+    let (folder, texts) = (with_idle_heads(), architecture_texts());
+    let vectors = |options: &Options| {
+        encoder(&open(folder.path()), options).encode(&texts, Kind::Document).expect("vectors").vectors
+    };
+    let expected = vectors(&on_processor());
+    for (precision, promised) in PRECISIONS {
+        let smallest = smallest_cosine_of(&vectors(&on_gpu(precision)), &expected);
+        assert!(smallest >= promised, "{precision:?}: {smallest}");
+    }
+}
 
 #[test]
 fn every_architecture_gives_the_vectors_of_its_authors() {

@@ -17,7 +17,7 @@ use thematic::models::{ModelFolder, Settings, Weights, resolve};
 use thematic::progress::Silent;
 use thematic::vectors::Vectors;
 
-use crate::tiny::{Variant, copy_folder, fixture, merge, offline, open, put_maps_into_8_bits, variants};
+use crate::tiny::{Variant, copy_folder, fixture, idle_heads, merge, offline, open, put_maps_into_8_bits, variants};
 
 /// What f32 on another machine, in another order, may change.
 const PARITY: f32 = 0.999_99;
@@ -225,6 +225,34 @@ fn adapters_of_weights_of_8_bits_are_added_to_floats() {
         let smallest = smallest_cosine_of(&vectors(Precision::F32), &vectors(Precision::Int8));
         assert!(smallest >= 0.995, "{adapter}: {smallest}");
     }
+}
+
+#[test]
+fn heads_that_are_left_out_change_nothing() {
+    let folder = with_idle_heads();
+    let texts = architecture_texts();
+    let vectors =
+        |options: &Options| encoder(folder.path(), options).encode(&texts, Kind::Document).expect("vectors").vectors;
+    let [packed, reference] = exact_engines().map(|options| vectors(&options));
+    assert!(largest_difference(&packed, &reference) < 1e-5, "{}", largest_difference(&packed, &reference));
+    put_maps_into_8_bits(folder.path());
+    let [packed, reference] = exact_engines().map(|options| vectors(&options));
+    assert!(largest_difference(&packed, &reference) < 1e-5, "{}", largest_difference(&packed, &reference));
+    for isa in Isa::available() {
+        let smallest = smallest_cosine_of(
+            &vectors(&Options { isa: Some(isa), precision: Precision::Int8, ..Options::default() }),
+            &reference,
+        );
+        assert!(smallest >= 0.995, "{isa}: {smallest}");
+    }
+}
+
+/// A tiny BERT of which the first layer uses two of four heads and the second none.
+pub(crate) fn with_idle_heads() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture("tiny-bert"), folder.path());
+    idle_heads(folder.path(), &[&[0, 2], &[0, 1, 2, 3]], 8);
+    folder
 }
 
 #[test]

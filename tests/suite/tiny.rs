@@ -97,32 +97,55 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Stores the maps of a tiny model's layers as rows of 8 bits with scales.
-pub(crate) fn put_maps_into_8_bits(folder: &Path) {
+/// A tensor to be stored: its name, its kind, its shape and its bytes.
+type Stored = (String, &'static str, Vec<usize>, Vec<u8>);
+
+/// Stores a tiny model's tensors anew, each as `stored` makes of its name, shape and numbers.
+fn store_anew(folder: &Path, stored: impl Fn(&str, Vec<usize>, Vec<f32>) -> Vec<Stored>) {
     let path = folder.join("model.safetensors");
     let bytes = Bytes::Owned(fs::read(&path).expect("weights"));
     let weights = Weights::open(vec![("weights".to_owned(), Arc::new(bytes))]).expect("weights");
-    let (mut kinds, mut data) = (Vec::new(), Vec::new());
-    let little = |numbers: Vec<f32>| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
-    for name in weights.names() {
-        let (shape, numbers) = (weights.shape(name).expect("a shape").to_vec(), weights.f32(name).expect("numbers"));
-        if shape.len() == 2 && name.contains("layer.") {
-            let (bytes, scales) = Rows::F32(numbers).into_int8(shape[1]);
-            kinds.push((name.replace(".weight", ".scale"), "F32", vec![shape[0]]));
-            data.push(little(scales));
-            kinds.push((name.to_owned(), "I8", shape));
-            data.push(bytes.iter().map(|byte| byte.cast_unsigned()).collect());
-        } else {
-            kinds.push((name.to_owned(), "F32", shape));
-            data.push(little(numbers));
-        }
-    }
-    let mut end = 0;
-    let described = kinds.into_iter().zip(&data).map(|((name, kind, shape), data)| {
-        end += data.len();
-        (name, serde_json::json!({"dtype": kind, "shape": shape, "data_offsets": [end - data.len(), end]}))
+    let tensors = weights.names().flat_map(|name| {
+        stored(name, weights.shape(name).expect("a shape").to_vec(), weights.f32(name).expect("numbers"))
     });
-    let header = Value::Object(described.collect()).to_string();
-    let parts = [(header.len() as u64).to_le_bytes().to_vec(), header.into_bytes(), data.concat()];
+    let (mut described, mut all) = (Map::new(), Vec::new());
+    for (name, kind, shape, data) in tensors {
+        let offsets = [all.len(), all.len() + data.len()];
+        described.insert(name, serde_json::json!({"dtype": kind, "shape": shape, "data_offsets": offsets}));
+        all.extend(data);
+    }
+    let header = Value::Object(described).to_string();
+    let parts = [(header.len() as u64).to_le_bytes().to_vec(), header.into_bytes(), all];
     fs::write(path, parts.concat()).expect("written");
+}
+
+fn little(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// Stores the maps of a tiny model's layers as rows of 8 bits with scales.
+pub(crate) fn put_maps_into_8_bits(folder: &Path) {
+    store_anew(folder, |name, shape, numbers| {
+        if shape.len() != 2 || !name.contains("layer.") {
+            return vec![(name.to_owned(), "F32", shape, little(&numbers))];
+        }
+        let (bytes, scales) = Rows::F32(numbers).into_int8(shape[1]);
+        let bytes = bytes.iter().map(|byte| byte.cast_unsigned()).collect();
+        let scales = (name.replace(".weight", ".scale"), "F32", vec![shape[0]], little(&scales));
+        vec![scales, (name.to_owned(), "I8", shape, bytes)]
+    });
+}
+
+/// Gives heads of a tiny BERT no weight after attention: for each layer, the numbers of those heads.
+pub(crate) fn idle_heads(folder: &Path, heads: &[&[usize]], dim: usize) {
+    store_anew(folder, |name, shape, mut numbers| {
+        for (layer, idle) in heads.iter().enumerate() {
+            if name.ends_with(&format!("layer.{layer}.attention.output.dense.weight")) {
+                for row in numbers.chunks_exact_mut(shape[1]) {
+                    idle.iter().for_each(|head| row[head * dim..(head + 1) * dim].fill(0.0));
+                }
+            }
+        }
+        vec![(name.to_owned(), "F32", shape, little(&numbers))]
+    });
 }

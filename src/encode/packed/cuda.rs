@@ -250,8 +250,8 @@ struct Parts<'a, T: Number> {
 }
 
 impl<T: Number> Parts<'_, T> {
-    fn heads(&self) -> Heads {
-        Heads { count: self.network.n_heads, dim: self.network.head_dim() }
+    fn heads(&self, count: usize) -> Heads {
+        Heads { count, dim: self.network.head_dim }
     }
 
     fn add_and_normalise(&mut self, norm: &NormWeights, path: Path) -> Result<(), Failure> {
@@ -282,14 +282,14 @@ impl<T: Number> Pass<Weights<T>> for Parts<'_, T> {
         lane.linear(weights, input, query_key_value)
     }
 
-    fn rotate(&mut self, rotary: &Rotary) -> Result<(), Failure> {
-        let heads = self.heads();
+    fn rotate(&mut self, n_heads: usize, rotary: &Rotary) -> Result<(), Failure> {
+        let heads = self.heads(n_heads);
         let Work { lane, tokens, query_key_value, .. } = &mut *self.work;
         lane.rotate(rotary, heads, tokens, query_key_value)
     }
 
-    fn attend(&mut self, mask: Mask, bias: Option<&DistanceBias>) -> Result<(), Failure> {
-        let settings = Attention { heads: self.heads(), scale: self.network.scale(), mask, bias };
+    fn attend(&mut self, n_heads: usize, mask: Mask, bias: Option<&DistanceBias>) -> Result<(), Failure> {
+        let settings = Attention { heads: self.heads(n_heads), scale: self.network.scale(), mask, bias };
         let Work { lane, tokens, query_key_value, context, .. } = &mut *self.work;
         lane.attention(&settings, tokens, query_key_value, context)
     }

@@ -167,16 +167,16 @@ impl pass::Pass<Processor> for Parts<'_> {
         Ok(())
     }
 
-    fn rotate(&mut self, rotary: &kernel::Rotary) -> Done {
+    fn rotate(&mut self, n_heads: usize, rotary: &kernel::Rotary) -> Done {
         let Scratch { query_key_value, workspace, .. } = &mut *self.scratch;
-        let heads = (self.network.n_heads, self.network.head_dim());
+        let heads = (n_heads, self.network.head_dim);
         rotate(self.isa, rotary, heads, &self.batch.offsets, query_key_value, workspace);
         Ok(())
     }
 
-    fn attend(&mut self, mask: Mask, bias: Option<&DistanceBias>) -> Done {
+    fn attend(&mut self, n_heads: usize, mask: Mask, bias: Option<&DistanceBias>) -> Done {
         let Scratch { query_key_value, context, workspace, .. } = &mut *self.scratch;
-        let (n_heads, head_dim, scale) = (self.network.n_heads, self.network.head_dim(), self.network.scale());
+        let (head_dim, scale) = (self.network.head_dim, self.network.scale());
         let settings = Attention { n_heads, head_dim, scale, mask, bias };
         attention(self.isa, &settings, query_key_value, &self.batch.offsets, context, workspace);
         Ok(())

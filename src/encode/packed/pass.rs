@@ -18,10 +18,10 @@ pub(super) trait Pass<M: Machine> {
     fn normalise_to_input(&mut self, norm: &M::Norm) -> Result<(), Self::Error>;
     /// Makes queries, keys and values of the input.
     fn query_key_value(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
-    /// Turns queries and keys.
-    fn rotate(&mut self, rotary: &M::Rotary) -> Result<(), Self::Error>;
+    /// Turns queries and keys of so many heads.
+    fn rotate(&mut self, n_heads: usize, rotary: &M::Rotary) -> Result<(), Self::Error>;
     /// Makes the context of queries, keys and values.
-    fn attend(&mut self, mask: Mask, bias: Option<&M::Bias>) -> Result<(), Self::Error>;
+    fn attend(&mut self, n_heads: usize, mask: Mask, bias: Option<&M::Bias>) -> Result<(), Self::Error>;
     /// Adds what the map makes of the context to the residual path.
     fn add_context(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
     /// Makes the inside of a feed-forward part of the input.
@@ -68,9 +68,9 @@ impl<M: Machine> Network<M> {
     fn attend<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
         pass.query_key_value(&layer.query_key_value)?;
         if let Some(rotary) = layer.rotary {
-            pass.rotate(&self.rotaries[rotary])?;
+            pass.rotate(layer.n_heads, &self.rotaries[rotary])?;
         }
-        pass.attend(layer.mask, self.bias.as_ref())?;
+        pass.attend(layer.n_heads, layer.mask, self.bias.as_ref())?;
         pass.add_context(&layer.output)
     }
 

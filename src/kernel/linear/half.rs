@@ -16,7 +16,7 @@ use super::{Activation, Finish, Grid, Target};
 
 /// Bytes of the rows that meet a panel before the next panel is fetched: what of them is read, and of a residual path also
 /// what is written again and again, stays in the second cache.
-const GROUP_BYTES: usize = 800_000;
+const GROUP_BYTES: usize = 1_200_000;
 
 pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Finish<'_>, workspace: &mut Workspace) {
     let added_to = if matches!(finish.target, Target::Residual(_)) { finish.n_out * size_of::<f32>() } else { 0 };
