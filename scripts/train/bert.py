@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
+HEAD = 32  # Numbers of a head, MiniLM's.
+
 
 def attention(q, k, v, mask):
     """As the fused product, whose way back takes two thirds of a training step on a CPU; these take one."""
@@ -24,19 +26,21 @@ def attention(q, k, v, mask):
 class Layer(nn.Module):
     def __init__(self, width, heads, inner):
         super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = nn.Linear(width, 3 * heads * HEAD)
+        self.out = nn.Linear(heads * HEAD, width)
         self.norm1 = nn.LayerNorm(width, eps=1e-12)
         self.up = nn.Linear(width, inner)
         self.down = nn.Linear(inner, width)
         self.norm2 = nn.LayerNorm(width, eps=1e-12)
 
+    def mixed(self, x, mask):
+        """What attention gives, the heads side by side."""
+        b, t, _ = x.shape
+        q, k, v = self.qkv(x).view(b, t, 3, -1, HEAD).permute(2, 0, 3, 1, 4)
+        return attention(q, k, v, mask).transpose(1, 2).reshape(b, t, -1)
+
     def forward(self, x, mask):
-        b, t, w = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = attention(q, k, v, mask).transpose(1, 2).reshape(b, t, w)
-        x = self.norm1(x + self.out(mixed))
+        x = self.norm1(x + self.out(self.mixed(x, mask)))
         return self.norm2(x + self.down(F.gelu(self.up(x))))
 
 
@@ -73,6 +77,32 @@ def mean(states, real):
     return (states.float() * weights[:, :, None]).sum(1)
 
 
+class Student(nn.Module):
+    """A small BERT and a linear head."""
+
+    def __init__(self, bert, width):
+        super().__init__()
+        self.bert = bert
+        self.head = nn.Linear(bert.words.weight.shape[1], width)
+
+    def forward(self, ids, lengths, device):
+        return self.with_states(ids, lengths, device)[0]
+
+    def with_states(self, ids, lengths, device):
+        """Vectors, and the last states of the real tokens end to end."""
+        with torch.autocast(device, torch.bfloat16):
+            states, real = self.bert.hidden(ids, lengths)
+        return self.head(mean(states[-1], real)), states[-1][real]
+
+
+def empty(stored):
+    """A student of the shape of these weights, of which every layer has the first one's."""
+    layers = 1 + max(int(k.split(".")[2]) for k in stored if k.startswith("bert.layers."))
+    mixed, inner = (stored[f"bert.layers.0.{x}.weight"].shape[1] for x in ("out", "down"))
+    bert = Bert(stored["bert.words.weight"].shape[0], layers, heads=mixed // HEAD, inner=inner)
+    return Student(bert, stored["head.weight"].shape[0])
+
+
 def names(n):
     """This module's parameter -> transformers' names of what is stacked in it, for layer n."""
     at = f"encoder.layer.{n}."
@@ -100,20 +130,37 @@ def from_transformers(path, keep=None):
         for (ours, _), (_, theirs) in zip(names(new).items(), names(old).items()):
             state[ours] = torch.cat([w[t] for t in theirs])
     width = state["norm.weight"].shape[0]
-    model = Bert(state["words.weight"].shape[0], len(keep), width, width // 32, state["layers.0.up.weight"].shape[0],
+    model = Bert(state["words.weight"].shape[0], len(keep), width, width // HEAD, state["layers.0.up.weight"].shape[0],
                  state["positions.weight"].shape[0])
     model.load_state_dict(state)
     return model
 
 
+def layer_from_transformers(stored, n):
+    """This module's tensors of layer n from transformers', without heads that are zeros."""
+    own = {ours: torch.cat([stored[t] for t in theirs]) for ours, theirs in names(n).items()}
+    used = own[f"layers.{n}.out.weight"].ne(0).any(0).view(-1, HEAD).any(1).repeat_interleave(HEAD)
+    own[f"layers.{n}.out.weight"] = own[f"layers.{n}.out.weight"][:, used]
+    for kind in ("weight", "bias"):
+        own[f"layers.{n}.qkv.{kind}"] = own[f"layers.{n}.qkv.{kind}"][used.repeat(3)]
+    return own
+
+
 def to_transformers(model):
-    """State dict under transformers' names, float32."""
+    """State dict under transformers' names, float32. Heads that are not there are zeros: every reader knows the shapes then, and
+    nothing comes of them."""
     own = {k: v.detach().float().cpu() for k, v in model.state_dict().items()}
     out = {"embeddings.word_embeddings.weight": own["words.weight"],
            "embeddings.position_embeddings.weight": own["positions.weight"],
            "embeddings.token_type_embeddings.weight": torch.zeros(2, own["norm.weight"].shape[0]),
            "embeddings.LayerNorm.weight": own["norm.weight"], "embeddings.LayerNorm.bias": own["norm.bias"]}
     for n in range(len(model.layers)):
+        layer = {ours: own[ours] for ours in names(n)}
+        missing = model.layers[n].out.out_features - model.layers[n].out.in_features
+        layer[f"layers.{n}.out.weight"] = F.pad(layer[f"layers.{n}.out.weight"], (0, missing))
+        for kind, padding in (("weight", (0, 0, 0, missing)), ("bias", (0, missing))):
+            parts = layer[f"layers.{n}.qkv.{kind}"].chunk(3)
+            layer[f"layers.{n}.qkv.{kind}"] = torch.cat([F.pad(part, padding) for part in parts])
         for ours, theirs in names(n).items():
-            out.update(zip(theirs, own[ours].chunk(len(theirs))))
+            out.update(zip(theirs, layer[ours].chunk(len(theirs))))
     return {k: v.contiguous() for k, v in out.items()}

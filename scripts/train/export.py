@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from bert import to_transformers
-from student import empty
+from bert import HEAD, empty, to_transformers
 
 VERSIONS = {"sentence_transformers": "6.2.0", "transformers": "5.23.0", "pytorch": "2.15.0"}
 
@@ -153,7 +152,7 @@ def export_bert(args):
     modules(args.out, [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("3_Normalize", "Normalize")])
     write_json(args.out, "config.json", {
         "architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu", "hidden_size": width,
-        "intermediate_size": inner, "num_hidden_layers": len(body.layers), "num_attention_heads": width // 32,
+        "intermediate_size": inner, "num_hidden_layers": len(body.layers), "num_attention_heads": width // HEAD,
         "max_position_embeddings": body.positions.num_embeddings, "type_vocab_size": 2, "vocab_size": len(kept), "layer_norm_eps": 1e-12,
         "pad_token_id": 0, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
     write_json(args.out, "sentence_bert_config.json", {"max_seq_length": 512, "do_lower_case": False})

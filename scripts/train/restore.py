@@ -12,10 +12,9 @@ import os
 import torch
 from safetensors.numpy import load_file
 
-from bert import Bert, from_transformers, names
+from bert import empty, from_transformers, layer_from_transformers
 from common import save
 from export import restored
-from student import Student
 
 
 def main():
@@ -29,12 +28,13 @@ def main():
     head = {k: torch.from_numpy(v) for k, v in restored(read(args.model, "2_Dense")).items()}
     teacher = from_transformers(os.path.join(args.teacher, "model.safetensors"))
     layers = 1 + max(int(k.split(".")[2]) for k in stored if k.startswith("encoder.layer."))
-    bert = Bert(teacher.words.weight.shape[0], layers, inner=stored["encoder.layer.0.intermediate.dense.weight"].shape[0])
-    bert.words, bert.positions, bert.norm = teacher.words, teacher.positions, teacher.norm
-    own = {ours: torch.cat([stored[t] for t in theirs]) for n in range(layers) for ours, theirs in names(n).items()}
-    bert.load_state_dict({**bert.state_dict(), **own})
-    student = Student(bert, head["linear.bias"].shape[0])
-    student.head.load_state_dict({"weight": head["linear.weight"], "bias": head["linear.bias"]})
+    body = dict(pair for n in range(layers) for pair in layer_from_transformers(stored, n).items())
+    for module, name in ((teacher.words, "words"), (teacher.positions, "positions"), (teacher.norm, "norm")):
+        body.update((f"{name}.{key}", value) for key, value in module.state_dict().items())
+    state = {f"bert.{key}": value for key, value in body.items()}
+    state.update({"head.weight": head["linear.weight"], "head.bias": head["linear.bias"]})
+    student = empty(state)
+    student.load_state_dict(state)
     save(args.out, student=student.state_dict())
 
 

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import distributed, nn
 
 import suite
-from bert import Bert, from_transformers, mean
+from bert import Student, empty, from_transformers
 from common import Papers, framed, padded, pick_device, save
-from narrow import cut
+from narrow import cut, sample
 from static import contrast, label_loss, wanted_labels
 
 
@@ -37,6 +37,7 @@ def arguments():
     p.add_argument("--out", required=True)
     p.add_argument("--initial", default="", help="a .pt or .state to start from, head included, instead of a cut of the teacher")
     p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2, 3, 4, 5], help="of the teacher, to start from")
+    p.add_argument("--heads", type=int, default=12, help="heads kept of each layer")
     p.add_argument("--inner", type=int, default=512, help="inner neurons kept of each layer")
     p.add_argument("--limit", type=int, default=128, help="tokens of a paper; as in teacher.py where --states counts")
     p.add_argument("--batch", type=int, default=64)
@@ -59,22 +60,6 @@ def arguments():
     p.add_argument("--score", type=int, default=0, help="score the development suite every so many steps")
     p.add_argument("--device", default="auto")
     return p.parse_args()
-
-
-class Student(nn.Module):
-    def __init__(self, bert, width):
-        super().__init__()
-        self.bert = bert
-        self.head = nn.Linear(bert.words.weight.shape[1], width)
-
-    def forward(self, ids, lengths, device):
-        return self.with_states(ids, lengths, device)[0]
-
-    def with_states(self, ids, lengths, device):
-        """Vectors, and the last states of the real tokens end to end."""
-        with torch.autocast(device, torch.bfloat16):
-            states, real = self.bert.hidden(ids, lengths)
-        return self.head(mean(states[-1], real)), states[-1][real]
 
 
 def encoder(student, device, limit=256, budget=2048):
@@ -198,8 +183,7 @@ def beginning(args, papers, width):
     path = args.initial or args.out + ".cut"
     if not os.path.exists(path) and int(os.environ.get("RANK", 0)) == 0:
         teacher = from_transformers(os.path.join(args.teacher, "model.safetensors")).eval()
-        rows = [framed(papers.full(n), 128) for n in papers.balanced(480, 0.6, args.seed + 1)]
-        bert = cut(teacher, args.layers, args.inner, [padded(rows[n:n + 16]) for n in range(0, len(rows), 16)])
+        bert = cut(teacher, args.layers, args.heads, args.inner, sample(papers, args.seed + 1))
         save(path, student=Student(bert, width).state_dict())  # The head is random until it is fitted.
     if distributed.is_initialized():
         distributed.barrier()
@@ -207,14 +191,6 @@ def beginning(args, papers, width):
     student = empty(stored["student"])
     student.load_state_dict(stored["student"])
     return student, stored.get("new_words"), stored.get("pieces", {})
-
-
-def empty(stored):
-    """A student of the shape of these weights."""
-    layers = 1 + max(int(k.split(".")[2]) for k in stored if k.startswith("bert.layers."))
-    inner = stored["bert.layers.0.up.weight"].shape[0]
-    bert = Bert(stored["bert.words.weight"].shape[0], layers, inner=inner)
-    return Student(bert, stored["head.weight"].shape[0])
 
 
 def picked(total, first_paper, args):

@@ -149,9 +149,9 @@ impl<M: Machine> Loading<'_, M> {
             Distance::Rotary(rotary) => self.angles.iter().position(|angles| *angles == rotary),
             Distance::Ignored | Distance::Alibi | Distance::Buckets => None,
         };
-        let context = layer.heads * self.encoder.head_dim();
+        let context = layer.n_heads * self.encoder.head_dim();
         Ok(Layer {
-            n_heads: layer.heads,
+            n_heads: layer.n_heads,
             mask: settings.window.map_or(Mask::Full, Mask::Window),
             rotary,
             query_key_value: self.linear(layer.query_key_value, hidden)?,

@@ -1,13 +1,13 @@
 //! Which tensors an encoder needs, with their shapes: all checked against the file before any is loaded.
 //!
 //! Checkpoints name and cut tensors in many ways; what comes out is the same for all: queries, keys and values in one
-//! map, the gate apart from what it gates, a shift of zeros where a norm has none.
+//! map, the gate apart from what it gates, a shift of zeros where a norm has none, no heads that are never listened to.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::error::{Error, Problem, Result};
-use crate::models::{Distance, Encoder, Layout, NormPlacement, Rows, Up, Weights};
+use crate::models::{Encoder, Layout, NormPlacement, Rows, Up, Weights};
 
 /// A tensor that must be there.
 struct Needed {
@@ -40,7 +40,7 @@ pub(super) struct Norm {
 /// The tensors of one layer.
 pub(super) struct Layer {
     /// Heads of attention that queries, keys, values and the map after them have.
-    pub(super) heads: usize,
+    pub(super) n_heads: usize,
     pub(super) query_key_value: Linear,
     pub(super) output: Linear,
     /// `None` where the first layer has none.
@@ -149,7 +149,7 @@ impl<'a> EncoderTensors<'a> {
         };
         let has_attention_norm = number > 0 || self.encoder.norm.placement == NormPlacement::Post;
         let layer = Layer {
-            heads: self.encoder.heads,
+            n_heads: self.encoder.heads,
             query_key_value: Linear::concat(maps.collect::<Result<_>>()?),
             output: self.linear(&name(layout.output), biases.output)?,
             attention_norm: has_attention_norm.then(|| self.norm(&name(layout.attention_norm))).transpose()?,
@@ -158,9 +158,9 @@ impl<'a> EncoderTensors<'a> {
             down: self.linear(&name(layout.down), biases.down)?,
             feed_forward_norm: self.norm(&name(layout.feed_forward_norm))?,
         };
-        let has_bias = matches!(self.encoder.layers[number].distance, Distance::Alibi | Distance::Buckets);
-        // A bias belongs to a head by its number.
-        Ok(if has_bias { layer } else { layer.without_idle_heads(self.encoder.head_dim()) })
+        // A bias of distances belongs to a head by its number.
+        let keeps_all = self.encoder.layers[number].distance.has_bias();
+        Ok(if keeps_all { layer } else { layer.without_idle_heads(self.encoder.head_dim()) })
     }
 
     fn linear(&self, name: &str, bias: bool) -> Result<Linear> {
@@ -246,28 +246,35 @@ impl<'a> EncoderTensors<'a> {
 }
 
 impl Layer {
-    /// Leaves out heads of `dim` numbers that the map after attention gives no weight at all. Who drops heads of a trained
-    /// network, as the embedded model's training does, leaves zeros, so that the shapes stay those that every reader knows.
+    /// Leaves out heads of `dim` numbers to which the map after attention gives no weight at all, but one where that is all of
+    /// them. Whoever drops heads of a trained network (`narrow.py --heads`) leaves zeros there, so that the shapes stay those
+    /// that every reader knows.
     fn without_idle_heads(mut self, dim: usize) -> Self {
-        let (heads, width) = (self.heads, self.heads * dim);
+        let width = self.n_heads * dim;
         let columns = |head: usize| head * dim..(head + 1) * dim;
-        let used: Vec<usize> =
-            (0..heads).filter(|&head| !self.output.weight.are_zero_in(width, columns(head))).collect();
-        if used.is_empty() || used.len() == heads {
+        let is_idle = |&head: &usize| self.output.weight.are_zero_in(width, columns(head));
+        let mut used: Vec<usize> = (0..self.n_heads).filter(|head| !is_idle(head)).collect();
+        if used.is_empty() {
+            used.push(0);
+        }
+        if used.len() == self.n_heads {
             return self;
         }
-        let of_part = |part: usize| used.iter().map(move |&head| columns(part * heads + head));
-        self.heads = used.len();
+        let of_part = |part: usize| used.iter().map(move |&head| columns(part * width / dim + head));
         self.output.weight = self.output.weight.keep_columns(width, &of_part(0).collect::<Vec<_>>());
-        self.query_key_value = self.query_key_value.keep_outputs(width, &(0..3).flat_map(of_part).collect::<Vec<_>>());
+        self.query_key_value =
+            self.query_key_value.keep_outputs(&(0..3).flat_map(of_part).collect::<Vec<_>>(), 3 * width);
+        self.n_heads = used.len();
         self
     }
 }
 
 impl Linear {
-    fn keep_outputs(self, inputs: usize, kept: &[Range<usize>]) -> Self {
+    /// Some of `n_outputs` outputs.
+    fn keep_outputs(self, kept: &[Range<usize>], n_outputs: usize) -> Self {
         let of_bias = |bias: Vec<f32>| kept.iter().flat_map(|outputs| bias[outputs.clone()].to_vec()).collect();
-        Self { weight: self.weight.keep_rows(inputs, kept), bias: self.bias.map(of_bias) }
+        let n_inputs = self.weight.count() / n_outputs;
+        Self { weight: self.weight.keep_rows(n_inputs, kept), bias: self.bias.map(of_bias) }
     }
 
     fn concat(parts: Vec<Self>) -> Self {
@@ -374,7 +381,7 @@ mod tests {
         let norm = || Norm { scale: vec![1.0; 2], shift: vec![0.0; 2] };
         // Two heads of one number each. A row of the first map has the number of its query, key or value, 0 to 5.
         let layer = |output: [f32; 4]| Layer {
-            heads: 2,
+            n_heads: 2,
             query_key_value: linear(
                 (0..6).flat_map(|row| [row as f32; 2]).collect(),
                 (0..6).map(|n| n as f32).collect(),
@@ -387,11 +394,11 @@ mod tests {
             feed_forward_norm: norm(),
         };
         let kept = layer([0.0, 3.0, 0.0, 4.0]).without_idle_heads(1);
-        assert_eq!((kept.heads, kept.query_key_value.bias.as_deref()), (1, Some(&[1.0, 3.0, 5.0][..])));
+        assert_eq!((kept.n_heads, kept.query_key_value.bias.as_deref()), (1, Some(&[1.0, 3.0, 5.0][..])));
         assert_eq!(kept.query_key_value.weight.into_f32(), [1.0, 1.0, 3.0, 3.0, 5.0, 5.0]);
         assert_eq!(kept.output.weight.into_f32(), [3.0, 4.0]);
-        // One column that is not all zeros is used; without any there must be a head still.
-        assert_eq!(layer([0.0, 3.0, 1.0, 4.0]).without_idle_heads(1).heads, 2);
-        assert_eq!(layer([0.0; 4]).without_idle_heads(1).heads, 2);
+        // A column that is not all zeros is used; where none is, a head is left that adds nothing.
+        assert_eq!(layer([0.0, 3.0, 1.0, 4.0]).without_idle_heads(1).n_heads, 2);
+        assert_eq!(layer([0.0; 4]).without_idle_heads(1).n_heads, 1);
     }
 }

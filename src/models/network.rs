@@ -269,6 +269,13 @@ impl Encoder {
     }
 }
 
+impl Distance {
+    /// Whether heads have biases of distances.
+    pub fn has_bias(&self) -> bool {
+        matches!(self, Self::Alibi | Self::Buckets)
+    }
+}
+
 impl Rotary {
     /// Radians per place, one for each pair of numbers.
     pub fn frequencies(&self) -> Vec<f32> {

@@ -82,28 +82,33 @@ impl Rows {
         }
     }
 
+    /// How many numbers there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::F32(numbers) => numbers.len(),
+            Self::I8 { numbers, .. } => numbers.len(),
+        }
+    }
+
     /// The rows of `kept`, in that order; each has `width` numbers.
     pub fn keep_rows(self, width: usize, kept: &[Range<usize>]) -> Self {
         match self {
-            Self::F32(numbers) => Self::F32(stretches(&numbers, width, kept)),
+            Self::F32(numbers) => Self::F32(kept_items(&numbers, width, kept)),
             Self::I8 { numbers, scales } => {
-                Self::I8 { numbers: stretches(&numbers, width, kept), scales: stretches(&scales, 1, kept) }
+                Self::I8 { numbers: kept_items(&numbers, width, kept), scales: kept_items(&scales, 1, kept) }
             }
         }
     }
 
     /// The columns of `kept`, in that order, of rows of `width` numbers.
     pub fn keep_columns(self, width: usize, kept: &[Range<usize>]) -> Self {
-        let of_row =
-            |row: usize| kept.iter().map(move |columns| row * width + columns.start..row * width + columns.end);
         match self {
             Self::F32(numbers) => {
-                let kept: Vec<_> = (0..numbers.len() / width).flat_map(of_row).collect();
-                Self::F32(stretches(&numbers, 1, &kept))
+                Self::F32(numbers.chunks_exact(width).flat_map(|row| kept_items(row, 1, kept)).collect())
             }
             Self::I8 { numbers, scales } => {
-                let kept: Vec<_> = (0..scales.len()).flat_map(of_row).collect();
-                Self::I8 { numbers: stretches(&numbers, 1, &kept), scales }
+                let numbers = numbers.chunks_exact(width).flat_map(|row| kept_items(row, 1, kept)).collect();
+                Self::I8 { numbers, scales }
             }
         }
     }
@@ -128,7 +133,7 @@ impl Rows {
 }
 
 /// The items of `kept`, each of `width` values, one after the other.
-fn stretches<T: Copy>(values: &[T], width: usize, kept: &[Range<usize>]) -> Vec<T> {
+fn kept_items<T: Copy>(values: &[T], width: usize, kept: &[Range<usize>]) -> Vec<T> {
     kept.iter().flat_map(|items| &values[items.start * width..items.end * width]).copied().collect()
 }
 

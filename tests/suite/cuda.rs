@@ -12,8 +12,8 @@ use thematic::models::{ModelFolder, Settings, resolve};
 use thematic::progress::Silent;
 
 use crate::encode::{
-    architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, smallest_cosine_of, tiny_texts,
-    with_idle_heads,
+    BERT_OUTPUT, architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode,
+    smallest_cosine_of, tiny_texts, with_idle_heads,
 };
 use crate::tiny::{Variant, fixture, open, variants};
 
@@ -78,7 +78,7 @@ fn heads_that_are_left_out_change_nothing() {
     if !device_is_there() {
         return;
     }
-    let (folder, texts) = (with_idle_heads(), architecture_texts());
+    let (folder, texts) = (with_idle_heads("bert", BERT_OUTPUT), architecture_texts());
     let vectors = |options: &Options| {
         encoder(&open(folder.path()), options).encode(&texts, Kind::Document).expect("vectors").vectors
     };

@@ -229,29 +229,36 @@ fn adapters_of_weights_of_8_bits_are_added_to_floats() {
 
 #[test]
 fn heads_that_are_left_out_change_nothing() {
-    let folder = with_idle_heads();
     let texts = architecture_texts();
-    let vectors =
-        |options: &Options| encoder(folder.path(), options).encode(&texts, Kind::Document).expect("vectors").vectors;
-    let [packed, reference] = exact_engines().map(|options| vectors(&options));
-    assert!(largest_difference(&packed, &reference) < 1e-5, "{}", largest_difference(&packed, &reference));
+    let vectors = |folder: &TempDir, options: &Options| {
+        encoder(folder.path(), options).encode(&texts, Kind::Document).expect("vectors").vectors
+    };
+    for (name, output) in
+        [("bert", BERT_OUTPUT), ("jina-bert", BERT_OUTPUT), ("modernbert", "layers.{}.attn.Wo.weight")]
+    {
+        let folder = with_idle_heads(name, output);
+        let [packed, reference] = exact_engines().map(|options| vectors(&folder, &options));
+        let difference = largest_difference(&packed, &reference);
+        assert!(difference < 1e-5, "{name}: {difference}");
+    }
+    let folder = with_idle_heads("bert", BERT_OUTPUT);
     put_maps_into_8_bits(folder.path());
-    let [packed, reference] = exact_engines().map(|options| vectors(&options));
+    let [packed, reference] = exact_engines().map(|options| vectors(&folder, &options));
     assert!(largest_difference(&packed, &reference) < 1e-5, "{}", largest_difference(&packed, &reference));
     for isa in Isa::available() {
-        let smallest = smallest_cosine_of(
-            &vectors(&Options { isa: Some(isa), precision: Precision::Int8, ..Options::default() }),
-            &reference,
-        );
+        let int8 = Options { isa: Some(isa), precision: Precision::Int8, ..Options::default() };
+        let smallest = smallest_cosine_of(&vectors(&folder, &int8), &reference);
         assert!(smallest >= 0.995, "{isa}: {smallest}");
     }
 }
 
-/// A tiny BERT of which the first layer uses two of four heads and the second none.
-pub(crate) fn with_idle_heads() -> TempDir {
+pub(crate) const BERT_OUTPUT: &str = "layer.{}.attention.output.dense.weight";
+
+/// A tiny model of which the first layer uses two of four heads and the second none.
+pub(crate) fn with_idle_heads(name: &str, output: &str) -> TempDir {
     let folder = TempDir::new().expect("a folder");
-    copy_folder(&fixture("tiny-bert"), folder.path());
-    idle_heads(folder.path(), &[&[0, 2], &[0, 1, 2, 3]], 8);
+    copy_folder(&fixture(&format!("tiny-{name}")), folder.path());
+    idle_heads(folder.path(), output, &[&[0, 2], &[0, 1, 2, 3]], 8);
     folder
 }
 

@@ -136,11 +136,12 @@ pub(crate) fn put_maps_into_8_bits(folder: &Path) {
     });
 }
 
-/// Gives heads of a tiny BERT no weight after attention: for each layer, the numbers of those heads.
-pub(crate) fn idle_heads(folder: &Path, heads: &[&[usize]], dim: usize) {
+/// Gives heads of a tiny model no weight after attention: in the map `output` of each layer (`{}` is its number), those of
+/// `heads`.
+pub(crate) fn idle_heads(folder: &Path, output: &str, heads: &[&[usize]], dim: usize) {
     store_anew(folder, |name, shape, mut numbers| {
         for (layer, idle) in heads.iter().enumerate() {
-            if name.ends_with(&format!("layer.{layer}.attention.output.dense.weight")) {
+            if name.ends_with(&output.replace("{}", &layer.to_string())) {
                 for row in numbers.chunks_exact_mut(shape[1]) {
                     idle.iter().for_each(|head| row[head * dim..(head + 1) * dim].fill(0.0));
                 }

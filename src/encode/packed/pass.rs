@@ -18,9 +18,9 @@ pub(super) trait Pass<M: Machine> {
     fn normalise_to_input(&mut self, norm: &M::Norm) -> Result<(), Self::Error>;
     /// Makes queries, keys and values of the input.
     fn query_key_value(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
-    /// Turns queries and keys of so many heads.
+    /// Turns the queries and keys of `n_heads` heads.
     fn rotate(&mut self, n_heads: usize, rotary: &M::Rotary) -> Result<(), Self::Error>;
-    /// Makes the context of queries, keys and values.
+    /// Makes the context of the queries, keys and values of `n_heads` heads.
     fn attend(&mut self, n_heads: usize, mask: Mask, bias: Option<&M::Bias>) -> Result<(), Self::Error>;
     /// Adds what the map makes of the context to the residual path.
     fn add_context(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;

@@ -15,13 +15,15 @@ use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, Whole};
 use super::{Activation, Finish, Grid, Target};
 
 /// Bytes of the rows that meet a panel before the next panel is fetched: what of them is read, and of a residual path also
-/// what is written again and again, stays in the second cache.
-const GROUP_BYTES: usize = 1_200_000;
+/// what is written again and again, stays in the second cache, which is 2 MB on processors with tiles and 1 MB on others.
+const GROUP_BYTES: usize = 800_000;
+const GROUP_BYTES_BESIDE_TILES: usize = 1_200_000;
 
 pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Finish<'_>, workspace: &mut Workspace) {
     let added_to = if matches!(finish.target, Target::Residual(_)) { finish.n_out * size_of::<f32>() } else { 0 };
     let row_bytes = panels.n_steps * SIDE * size_of::<bf16>() + added_to;
-    let group_rows = (GROUP_BYTES / row_bytes / SIDE).max(1) * SIDE;
+    let group_bytes = if isa.has_tiles() { GROUP_BYTES_BESIDE_TILES } else { GROUP_BYTES };
+    let group_rows = (group_bytes / row_bytes / SIDE).max(1) * SIDE;
     let grid = Grid { n_rows: input.n_rows(), group_rows, n_panels: panels.n_panels };
     workspace.share(grid.len(), grid.least(panels.n_steps * STEP), |cells, scratch| {
         let product = Product { panels, input, cells: grid.rows_and_panels(cells), squares: &mut scratch.squares };
