@@ -64,6 +64,11 @@ def padded(rows, device="cpu"):
     return ids.to(device), lengths.to(device)
 
 
+def batches(rows, size=16):
+    """Rows of token ids, in their order, as batches of (ids, lengths)."""
+    return [padded(rows[n:n + size]) for n in range(0, len(rows), size)]
+
+
 def pick_device(name):
     return name if name != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -5,7 +5,7 @@
   export.py bert   --checkpoint WORK/student.pt --tokenizer tokenizer.json --work WORK --out models/NAME
   export.py plain  --model models/NAME --out DIR
 
-`bert` keeps the --vocabulary most used tokens of the corpus. `static` and `bert` store matrices in 8 bits with a scale per row: key
+`bert` keeps the --vocabulary most used tokens of the corpus, and puts the numbers of states in an order in which bytes lose least. `static` and `bert` store matrices in 8 bits with a scale per row: key
 `X.weight` is int8, `X.scale` float32 of one value per row, and weight = int8 * scale. `plain` undoes that, so that sentence-transformers loads DIR.
 """
 import argparse
@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from bert import HEAD, empty, to_transformers
+from bert import HEAD, empty, in_order_of_size, to_transformers
+from common import Papers, batches, framed
 
 VERSIONS = {"sentence_transformers": "6.2.0", "transformers": "5.23.0", "pytorch": "2.15.0"}
 
@@ -133,11 +134,18 @@ def save_weights(folder, name, weights):
     os.chmod(path, 0o644)
 
 
+def titles_and_papers(papers):
+    """Batches of both, fields balanced."""
+    numbers = papers.balanced(400, 0.6, 2)
+    return batches([*(framed(papers.title(n), 64) for n in numbers), *(framed(papers.full(n), 128) for n in numbers)])
+
+
 def export_bert(args):
     state = torch.load(args.checkpoint, map_location="cpu")
-    own = state["student"]
-    body = empty(own).bert
-    body.load_state_dict({k[len("bert."):]: v for k, v in own.items() if k.startswith("bert.")})
+    student = empty(state["student"])
+    student.load_state_dict(state["student"])
+    student = in_order_of_size(student.eval(), titles_and_papers(Papers(args.work)))
+    body, head = student.bert, (student.head.weight.detach().numpy(), student.head.bias.detach().numpy())
     width, inner = body.norm.weight.shape[0], body.layers[0].up.out_features
     with open(args.tokenizer, encoding="utf8") as f:
         tokenizer = json.load(f)
@@ -145,7 +153,6 @@ def export_bert(args):
     weights = {k: v.numpy() for k, v in to_transformers(body).items()}
     weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"][kept]
     save_weights(args.out, "model.safetensors", weights)
-    head = own["head.weight"].float().numpy(), own["head.bias"].float().numpy()
     save_weights(os.path.join(args.out, "2_Dense"), "model.safetensors", {"linear.weight": head[0], "linear.bias": head[1]})
     with open(os.path.join(args.out, "tokenizer.json"), "w", encoding="utf8") as f:
         json.dump(pruned_tokenizer(tokenizer, kept), f, ensure_ascii=False, separators=(",", ":"))

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bert import HEAD, Bert, Student, empty
-from common import Papers, framed, padded, save
+from bert import HEAD, Bert, Layer, Student, empty, mask_of
+from common import Papers, batches, framed, save
 
 
 def goals(keep, total):
@@ -100,35 +100,24 @@ def drop_neurons(layer, inner, examples, strength):
     width, given = layer.down.weight.shape
     fit = Fit(given, width)
     for x, wanted, mask, real in examples:
-        middle = layer.norm1(attended(layer, x, mask))
+        middle = layer.middle(x, mask)
         fit.add(F.gelu(layer.up(middle))[real], (wanted - middle)[real])
     kept, layer.down, left = fit.solve(inner, 1, layer.down, strength)
     layer.up = selected(layer.up, kept)
     return left
 
 
-def attended(layer, x, mask):
-    """The sum after attention, before it is normalised."""
-    return x + layer.out(layer.mixed(x, mask))
-
-
-def expanded(layer, x, mask):
-    """The sum after the feed-forward part, before it is normalised."""
-    middle = layer.norm1(attended(layer, x, mask))
-    return middle + layer.down(F.gelu(layer.up(middle)))
-
-
 @torch.inference_mode()
-def cut(teacher, keep, heads, inner, batches, strength=1e-3):
-    """The student. `batches` are (ids, lengths); `strength` of the ridge, as a share of the mean of the diagonal."""
+def cut(teacher, keep, heads, inner, texts, strength=1e-3):
+    """The student. `texts` are batches of (ids, lengths); `strength` of the ridge, as a share of the mean of the diagonal."""
     student = Bert(teacher.words.weight.shape[0], 0)
     student.words, student.positions, student.norm = map(copy.deepcopy, (teacher.words, teacher.positions, teacher.norm))
 
     def examples(number, sum_of):
         """The student's last states, and a sum of the teacher's layer `number` from the teacher's own."""
-        for ids, lengths in batches:
+        for ids, lengths in texts:
             states, real = teacher.hidden(ids, lengths)
-            mask = None if bool(real.all()) else real[:, None, None, :]
+            mask = mask_of(real)
             yield student.hidden(ids, lengths)[0][-1], sum_of(teacher.layers[number], states[number], mask), mask, real
 
     for origin, goal in zip(keep, goals(keep, len(teacher.layers))):
@@ -136,9 +125,9 @@ def cut(teacher, keep, heads, inner, batches, strength=1e-3):
         layer.norm2 = copy.deepcopy(teacher.layers[goal].norm2)
         said = f"layer {origin} for {goal}: of what its parts add, as squares, is missing"
         if heads * HEAD < layer.out.in_features:
-            said += f" {drop_heads(layer, heads, examples(origin, attended), strength):.3f} of attention,"
+            said += f" {drop_heads(layer, heads, examples(origin, Layer.attended), strength):.3f} of attention,"
         # Also where no neuron is dropped: the map makes up for what the layers below have lost.
-        said += f" {drop_neurons(layer, inner, examples(goal, expanded), strength):.3f} of the feed-forward part"
+        said += f" {drop_neurons(layer, inner, examples(goal, Layer.expanded), strength):.3f} of the feed-forward part"
         student.layers.append(layer)
         print(said, flush=True)
     return student
@@ -146,8 +135,7 @@ def cut(teacher, keep, heads, inner, batches, strength=1e-3):
 
 def sample(papers, seed):
     """Batches of papers, fields balanced, to fit to."""
-    rows = [framed(papers.full(n), 128) for n in papers.balanced(480, 0.6, seed)]
-    return [padded(rows[n:n + 16]) for n in range(0, len(rows), 16)]
+    return batches([framed(papers.full(n), 128) for n in papers.balanced(480, 0.6, seed)])
 
 
 def main():

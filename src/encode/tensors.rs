@@ -250,17 +250,17 @@ impl Layer {
     /// them. Whoever drops heads of a trained network (`narrow.py --heads`) leaves zeros there, so that the shapes stay those
     /// that every reader knows.
     fn without_idle_heads(mut self, dim: usize) -> Self {
-        let width = self.n_heads * dim;
+        let (n_heads, width) = (self.n_heads, self.n_heads * dim);
         let columns = |head: usize| head * dim..(head + 1) * dim;
-        let is_idle = |&head: &usize| self.output.weight.are_zero_in(width, columns(head));
-        let mut used: Vec<usize> = (0..self.n_heads).filter(|head| !is_idle(head)).collect();
+        let is_used = |&head: &usize| !self.output.weight.are_zero_in(width, columns(head));
+        let mut used: Vec<usize> = (0..n_heads).filter(is_used).collect();
         if used.is_empty() {
             used.push(0);
         }
-        if used.len() == self.n_heads {
+        if used.len() == n_heads {
             return self;
         }
-        let of_part = |part: usize| used.iter().map(move |&head| columns(part * width / dim + head));
+        let of_part = |part: usize| used.iter().map(move |&head| columns(part * n_heads + head));
         self.output.weight = self.output.weight.keep_columns(width, &of_part(0).collect::<Vec<_>>());
         self.query_key_value =
             self.query_key_value.keep_outputs(&(0..3).flat_map(of_part).collect::<Vec<_>>(), 3 * width);

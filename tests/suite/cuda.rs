@@ -12,10 +12,9 @@ use thematic::models::{ModelFolder, Settings, resolve};
 use thematic::progress::Silent;
 
 use crate::encode::{
-    BERT_OUTPUT, architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode,
-    smallest_cosine_of, tiny_texts, with_idle_heads,
+    architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, smallest_cosine_of, tiny_texts,
 };
-use crate::tiny::{Variant, fixture, open, variants};
+use crate::tiny::{BERT_OUTPUT, Variant, fixture, open, variants, with_idle_heads};
 
 #[cfg(feature = "cuda")]
 mod selections;

@@ -136,17 +136,25 @@ pub(crate) fn put_maps_into_8_bits(folder: &Path) {
     });
 }
 
-/// Gives heads of a tiny model no weight after attention: in the map `output` of each layer (`{}` is its number), those of
-/// `heads`.
-pub(crate) fn idle_heads(folder: &Path, output: &str, heads: &[&[usize]], dim: usize) {
-    store_anew(folder, |name, shape, mut numbers| {
-        for (layer, idle) in heads.iter().enumerate() {
+/// The map after attention in a layer of BERT's kin.
+pub(crate) const BERT_OUTPUT: &str = "layer.{}.attention.output.dense.weight";
+
+/// A tiny model of which the first layer uses two of four heads and the second none: in the maps `output`, where `{}` is the
+/// layer's number, the others have no weight.
+pub(crate) fn with_idle_heads(name: &str, output: &str) -> TempDir {
+    const IDLE: [&[usize]; 2] = [&[0, 2], &[0, 1, 2, 3]];
+    const HEAD_DIM: usize = 8;
+    let folder = TempDir::new().expect("a folder");
+    copy_folder(&fixture(&format!("tiny-{name}")), folder.path());
+    store_anew(folder.path(), |name, shape, mut numbers| {
+        for (layer, heads) in IDLE.iter().enumerate() {
             if name.ends_with(&output.replace("{}", &layer.to_string())) {
                 for row in numbers.chunks_exact_mut(shape[1]) {
-                    idle.iter().for_each(|head| row[head * dim..(head + 1) * dim].fill(0.0));
+                    heads.iter().for_each(|head| row[head * HEAD_DIM..(head + 1) * HEAD_DIM].fill(0.0));
                 }
             }
         }
         vec![(name.to_owned(), "F32", shape, little(&numbers))]
     });
+    folder
 }
