@@ -3,12 +3,11 @@
 Run by `scripts/golden-vectors` after `tiny.py`. The yardstick is sentence-transformers with transformers' own network,
 save for two: what NomicBERT and GTE publish has other names and settings than transformers' classes for them, so the
 folders get the published names while the vectors come from those classes; JinaBERT v2 is no part of transformers, so
-`JinaBert` below computes it, written from its paper (arXiv 2310.19923) and configuration. The Rust tests compare the
-same folders with candle-transformers too, where that has the architecture.
+`jina.py` computes it. The Rust tests compare the same folders with candle-transformers too, where that has the
+architecture.
 """
 
 import json
-import math
 from pathlib import Path
 
 import torch
@@ -40,6 +39,7 @@ from transformers import (
 )
 
 from folders import FIXTURES, GOLDEN, module, tiny_tokenizer, write_json
+from jina import JinaBert
 from texts import SENTENCES, golden_texts, marked_texts
 
 
@@ -305,75 +305,9 @@ def gte() -> nn.Module:
     return network
 
 
-class JinaLayer(nn.Module):
-    """A layer of BERT whose scores take a bias and whose feed-forward part is gated."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.query, self.key, self.value = (nn.Linear(HIDDEN, HIDDEN) for _ in range(3))
-        self.dense, self.norm = nn.Linear(HIDDEN, HIDDEN), nn.LayerNorm(HIDDEN, eps=1e-12)
-        self.gated, self.wo = nn.Linear(HIDDEN, 2 * INNER, bias=False), nn.Linear(INNER, HIDDEN)
-        self.last = nn.LayerNorm(HIDDEN, eps=1e-12)
-
-    def forward(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        heads = [part(rows).unflatten(-1, (len(bias), -1)).transpose(-2, -3) for part in (self.query, self.key, self.value)]
-        context = functional.scaled_dot_product_attention(*heads, attn_mask=bias).transpose(-2, -3).flatten(-2)
-        rows = self.norm(rows + self.dense(context))
-        gate, gated = self.gated(rows).split(INNER, dim=-1)
-        return self.last(rows + self.wo(functional.gelu(gate) * gated))
-
-
-class JinaBert(nn.Module):
-    """JinaBERT v2: no positions; a score loses the head's slope times the distance (ALiBi, both ways)."""
-
-    # What the published checkpoints call the parts.
-    NAMES = {
-        "query": "attention.self.query",
-        "key": "attention.self.key",
-        "value": "attention.self.value",
-        "dense": "attention.output.dense",
-        "norm": "attention.output.LayerNorm",
-        "gated": "mlp.gated_layers",
-        "wo": "mlp.wo",
-        "last": "mlp.layernorm",
-    }
-
-    def __init__(self, heads: int) -> None:
-        super().__init__()
-        self.words, self.segments = nn.Embedding(VOCABULARY, HIDDEN), nn.Embedding(2, HIDDEN)
-        self.norm = nn.LayerNorm(HIDDEN, eps=1e-12)
-        self.layers = nn.ModuleList(JinaLayer() for _ in range(2))
-        # For a number of heads that is no power of two: the slopes of the power below, then every other one of that above.
-        below = 2 ** math.floor(math.log2(heads))
-        slopes = [2 ** (-8 * at / below) for at in range(1, below + 1)]
-        slopes += [2 ** (-8 * at / (2 * below)) for at in range(1, 2 * below + 1)][0::2][: heads - below]
-        self.slopes = torch.tensor(slopes)
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        places = torch.arange(input_ids.shape[1])
-        bias = -self.slopes[:, None, None] * (places[:, None] - places[None, :]).abs()
-        rows = self.norm(self.words(input_ids) + self.segments(torch.zeros_like(input_ids)))
-        for layer in self.layers:
-            rows = layer(rows, bias)
-        return rows
-
-    def published(self) -> dict[str, torch.Tensor]:
-        weights = {
-            "embeddings.word_embeddings.weight": self.words.weight,
-            "embeddings.token_type_embeddings.weight": self.segments.weight,
-            "embeddings.LayerNorm.weight": self.norm.weight,
-            "embeddings.LayerNorm.bias": self.norm.bias,
-        }
-        for at, layer in enumerate(self.layers):
-            for name, tensor in layer.state_dict().items():
-                part, kind = name.split(".")
-                weights[f"encoder.layer.{at}.{self.NAMES[part]}.{kind}"] = tensor
-        return {name: tensor.detach() for name, tensor in weights.items()}
-
-
 def jina_bert() -> nn.Module:
     heads = 4
-    network = rounded(shaken(JinaBert(heads), 28), torch.float16)
+    network = rounded(shaken(JinaBert(VOCABULARY, HIDDEN, heads, INNER), 28), torch.float16)
     described = {
         "model_type": "bert",
         "num_hidden_layers": 2,
