@@ -11,6 +11,7 @@ pub use options::{
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::encode::{Device, WITH_CUDA};
@@ -45,7 +46,7 @@ const VERSION: &str =
 )]
 pub struct Cli {
     /// Say nothing but errors, warnings and the data asked for
-    #[arg(long, short, global = true, env = "THEMATIC_QUIET")]
+    #[arg(long, short, global = true, env = "THEMATIC_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
     /// Threads to work with [default: the cores this process may use]

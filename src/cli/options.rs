@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::encode::Device;
@@ -51,7 +52,7 @@ pub struct SkipOptions {
     #[arg(long, value_name = "FILE", env = "THEMATIC_SKIPPED")]
     pub skipped: Option<PathBuf>,
     /// Exit with code 5 where a record was skipped
-    #[arg(long, env = "THEMATIC_STRICT")]
+    #[arg(long, env = "THEMATIC_STRICT", value_parser = BoolishValueParser::new())]
     pub strict: bool,
 }
 
@@ -84,13 +85,13 @@ pub struct ModelOptions {
     #[arg(long, default_value_t = Device::Auto, env = "THEMATIC_DEVICE")]
     pub device: Device,
     /// Never use the network
-    #[arg(long, env = "THEMATIC_OFFLINE")]
+    #[arg(long, env = "THEMATIC_OFFLINE", value_parser = BoolishValueParser::new())]
     pub offline: bool,
     /// Put the model's prompt of this name in front of what is embedded [default: its own for documents or queries]
     #[arg(long, value_name = "NAME", env = "THEMATIC_PROMPT_NAME")]
     pub prompt_name: Option<String>,
     /// Read weights that are a Python pickle, without running what it contains
-    #[arg(long, env = "THEMATIC_ALLOW_PICKLE")]
+    #[arg(long, env = "THEMATIC_ALLOW_PICKLE", value_parser = BoolishValueParser::new())]
     pub allow_pickle: bool,
 }
 

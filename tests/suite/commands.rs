@@ -35,6 +35,19 @@ fn help_reads_well() {
 }
 
 #[test]
+fn a_flag_can_be_set_by_its_variable_as_people_write_it() {
+    let desk = Desk::new();
+    desk.write("papers.jsonl", "{\"id\": \"a\", \"title\": \"Tides\", \"abstract\": \"The sea rises twice a day.\"}\n");
+    for (value, quiet) in [("1", true), ("yes", true), ("true", true), ("0", false), ("no", false), ("false", false)] {
+        let said = desk.run_with(&["embed", "papers.jsonl"], &[("THEMATIC_QUIET", value)]);
+        assert_eq!((said.code, said.err.is_empty()), (0, quiet), "{value}: {said:?}");
+    }
+    let said = desk.run_with(&["embed", "papers.jsonl"], &[("THEMATIC_QUIET", "perhaps")]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("'perhaps'") && said.err.contains("--quiet"), "{said:?}");
+}
+
+#[test]
 fn the_themes_of_the_examples_are_their_fields() {
     let desk = explored();
     let overview = desk.done(&["themes", "--json"]).json();
