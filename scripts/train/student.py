@@ -5,7 +5,7 @@
 
 It starts from narrow.py's cut. Loss: one minus the cosine to the target, for the whole vector and for its prefixes
 (--nested), on the paper cut at --limit tokens and on its title; plus, by weight, the distance of every token's last state to
-the teacher's (--states), likeness of the batch's similarity matrix (--matrix), the contrast of titles and papers
+the teacher's, shifted as the target's mean is (--states), likeness of the batch's similarity matrix (--matrix), the contrast of titles and papers
 (--contrast) and a softmax over labels (--labels). The rate rises over --warm steps, stays, and falls over the last --decay
 of --steps: a run can be cut short, or taken further, by running it again with other --steps. Checkpoints go to OUT.state
 every --save steps; the same command again goes on from the last. Under torchrun each process takes a batch of its own and
@@ -27,6 +27,9 @@ from common import Papers, framed, padded, pick_device, save
 from narrow import cut, sample
 from static import contrast, label_loss, wanted_labels
 
+TOKENS = 4096  # Of a part of a batch on a CPU.
+SORTED = 16  # Steps whose papers are sorted by length together.
+
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -39,7 +42,8 @@ def arguments():
     p.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2, 3, 4, 5], help="of the teacher, to start from")
     p.add_argument("--heads", type=int, default=12, help="heads kept of each layer")
     p.add_argument("--inner", type=int, default=512, help="inner neurons kept of each layer")
-    p.add_argument("--limit", type=int, default=128, help="tokens of a paper; as in teacher.py where --states counts")
+    p.add_argument("--fit-head", action="store_true", help="of --initial: its head is not kept, but fitted to the target")
+    p.add_argument("--limit", type=int, default=512, help="tokens of a paper; as in teacher.py where --states counts")
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--steps", type=int, default=1500)
     p.add_argument("--warm", type=int, default=100)
@@ -62,7 +66,7 @@ def arguments():
     return p.parse_args()
 
 
-def encoder(student, device, limit=256, budget=2048):
+def encoder(student, device, limit=512, budget=2048):
     """An encoder of token ids for suite.py."""
     def encode(rows):
         rows = [framed(r, limit) for r in rows]
@@ -85,14 +89,14 @@ def ridge(x, y, strength):
     return solved[:-1], solved[-1]
 
 
-def ridge_head(student, papers, target, device, count=2000, strength=1e-3):
+def ridge_head(student, papers, target, device, limit, count=2000, strength=1e-3):
     """Least squares from the pooled states to the target: the head starts where the lower layers already lead."""
     with torch.inference_mode():
-        rows = [framed(papers.full(n), 128) for n in target["numbers"][:count]]
+        rows = [framed(papers.full(n), limit) for n in target["numbers"][:count]]
         pooled = []
-        for at in range(0, count, 64):
+        for at in range(0, count, 16):
             with torch.autocast(device, torch.bfloat16):
-                pooled.append(student.bert(*padded(rows[at:at + 64], device)).float().cpu())
+                pooled.append(student.bert(*padded(rows[at:at + 16], device)).float().cpu())
     weight, bias = ridge(torch.cat(pooled).numpy(), target["full"][:count], strength)
     with torch.no_grad():
         student.head.weight.copy_(torch.from_numpy(weight.T))
@@ -109,13 +113,16 @@ class States:
             ends = np.cumsum(shard["lengths"])
             for number, start, end in zip(shard["numbers"], ends - shard["lengths"], ends):
                 self.place[int(number)] = (len(self.files), int(start), int(end))
-            self.files.append(np.load(path, mmap_mode="r"))
+            stored = np.load(path, mmap_mode="r")
+            self.files.append((path, stored.offset, stored.shape[1]))
 
     def of(self, number, row):
         """The part of a row of token ids that the teacher read too, and the states of it: of a word that is whole now the mean
         of its pieces'."""
         file, start, end = self.place[int(number)]
-        found = np.asarray(self.files[file][start:end], "f4")
+        path, offset, width = self.files[file]
+        # Not from mapped memory: with more states than memory, what the system reads ahead of a page is ten times as much.
+        found = np.fromfile(path, "f2", (end - start) * width, offset=offset + 2 * start * width).astype("f4").reshape(-1, width)
         if not self.pieces:
             return row, found
         pieces = [self.pieces.get(int(token), [token]) for token in row[:-1]]
@@ -193,11 +200,30 @@ def beginning(args, papers, width):
     return student, stored.get("new_words"), stored.get("pieces", {})
 
 
-def picked(total, first_paper, args):
-    """Which rows of the target a batch has: a stretch of the epoch's order."""
-    epoch = np.random.default_rng([args.seed, 10**6 + first_paper // total]).permutation(total)
-    at = first_paper % total
-    return epoch[np.arange(at, at + args.batch) % total]
+def stretch(total, first, count, seed):
+    """Rows of the target from place `first` of the order that all epochs make: each a random order of its own."""
+    places = np.arange(first, first + count)
+    epochs = places // total
+    return np.concatenate([np.random.default_rng([seed, 10**6 + epoch]).permutation(total)[places[epochs == epoch] % total]
+                           for epoch in np.unique(epochs)])
+
+
+def picked(lengths, step, rank, ranks, args):
+    """Which rows of the target, of these lengths in tokens, a process has at a step: papers about as long as one another, so that
+    little is padding. Every SORTED steps take a stretch of the order, sorted by length, a part each, in random order. The
+    choice depends on the step alone, so a resumed run sees what an undisturbed one would."""
+    size, (group, within) = args.batch * ranks, divmod(step, SORTED)
+    rows = stretch(len(lengths), group * SORTED * size, SORTED * size, args.seed)
+    parts = rows[np.argsort(lengths[rows], kind="stable")].reshape(SORTED, size)
+    return parts[np.random.default_rng([args.seed, group]).permutation(SORTED)[within]][rank::ranks]
+
+
+def in_parts(student, rows, device):
+    """Vectors of the rows and all their states end to end, a few rows at a time: on a CPU both ways through the layers are
+    quicker where what a part needs stays in a core's cache."""
+    at_once = len(rows) if device != "cpu" else max(1, TOKENS // max(map(len, rows)))
+    parts = [student.with_states(*padded(rows[at:at + at_once], device), device) for at in range(0, len(rows), at_once)]
+    return [torch.cat(outputs) for outputs in zip(*parts)]
 
 
 def loss_of(student, papers, target, pick, states, proxies, args, device):
@@ -206,8 +232,10 @@ def loss_of(student, papers, target, pick, states, proxies, args, device):
     rows = [framed(papers.full(n), args.limit) for n in numbers]
     if states:
         rows, wanted = zip(*map(states.of, numbers, rows))
+        # With the shift of its paper, so that the mean is what the target is made of.
+        wanted = [own + shift for own, shift in zip(wanted, target["shift"][pick].astype("f4"))]
         wanted = torch.from_numpy(np.concatenate(wanted)).to(device)
-    full, last = student.with_states(*padded(rows, device), device)
+    full, last = in_parts(student, rows, device)
     title = student(*padded([framed(papers.title(n), 48) for n in numbers], device), device)
     y_full, y_title = (torch.from_numpy(target[k][pick].astype("f4")).to(device) for k in ("full", "title"))
     loss = distance(full, y_full, widths, args.matrix) + 0.5 * distance(title, y_title, widths, args.matrix)
@@ -247,8 +275,8 @@ def main():
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
         print(f"goes on from step {first}")
-    elif not args.initial:
-        ridge_head(student, papers, target, device)
+    elif args.fit_head or not args.initial:
+        ridge_head(student, papers, target, device, args.limit)
 
     def score(step):
         ids, coded = suite.development_texts(args.eval, args.tokenizer or os.path.join(args.teacher, "tokenizer.json"))
@@ -258,9 +286,9 @@ def main():
         student.train()
 
     start, seen = time.time(), []
+    lengths = np.array([min(len(papers.full(n)), args.limit) for n in target["numbers"]])
     for step in range(first, args.steps):
-        # The order depends on the step alone, so a resumed run sees what an undisturbed one would.
-        pick = picked(len(target["numbers"]), (step * ranks + rank) * args.batch, args)
+        pick = picked(lengths, step, rank, ranks, args)
         loss = loss_of(student, papers, target, pick, states, proxies, args, device)
         for group, peak in zip(optimiser.param_groups, peaks):
             group["lr"] = peak * max(1e-3, min(1, (step + 1) / args.warm, (args.steps - step) / args.decay))

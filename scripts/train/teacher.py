@@ -5,8 +5,9 @@
 
 Writes WORK/teacher/suite.npz, WORK/teacher/held.npz and shards WORK/teacher/00000.npz of 2,048 papers each; a shard that
 is there is not made again, so a kill costs one shard. A shard holds paper numbers, `full` and `title`: means of the
-last states, float16, not normalised. Beside it, NNNNN.states.npy holds the last states themselves, of the tokens of all its
-papers end to end (`lengths` in the shard): about 95 MB a thousand papers of 128 tokens.
+last states, float16, not normalised; and `beginnings`, (papers, cuts, width): the same of each paper read no further than
+--beginnings says. Beside it, NNNNN.states.npy holds the last states themselves, of the tokens of all its papers end to end
+(`lengths` in the shard): about 190 MB a thousand papers of 250 tokens.
 """
 import argparse
 import os
@@ -28,7 +29,8 @@ def arguments():
     p.add_argument("--teacher", required=True)
     p.add_argument("--eval", required=True)
     p.add_argument("--papers", type=int, default=100000)
-    p.add_argument("--limit", type=int, default=128, help="tokens of a training text")
+    p.add_argument("--limit", type=int, default=512, help="tokens of a text")
+    p.add_argument("--beginnings", type=int, nargs="*", default=[64, 128], help="tokens of the beginnings that are read too")
     p.add_argument("--power", type=float, default=0.6, help="field balance: 1 as in the corpus, 0 all fields alike")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--part", type=int, default=0, help="of --parts processes, one thread each, this one")
@@ -74,16 +76,18 @@ def main():
 
     turn = iter(range(10**9))
 
-    def made(name, numbers, full, title, limit, with_states=False):
+    def made(name, numbers, full, title, with_states=False):
         path = os.path.join(folder, name + ".npz")
         if next(turn) % args.parts != args.part or os.path.exists(path):
             return
         start, full = time.time(), full()
         states = [None] * len(full)
-        arrays = {"numbers": numbers,
-                  "full": pooled(model, full, limit, device, args.budget, states.__setitem__ if with_states else None)}
+        read = lambda rows, limit, keep=None: pooled(model, rows, limit, device, args.budget, keep)
+        arrays = {"numbers": numbers, "full": read(full, args.limit, states.__setitem__ if with_states else None)}
+        if args.beginnings:
+            arrays["beginnings"] = np.stack([read(full, limit) for limit in args.beginnings], 1)
         if title is not None:
-            arrays["title"] = pooled(model, title(), 64, device, args.budget)
+            arrays["title"] = read(title(), 64)
         if with_states:
             np.save(path.replace(".npz", ".states.npy"), np.concatenate(states))
             arrays["lengths"] = np.array([len(s) for s in states])
@@ -91,14 +95,14 @@ def main():
         print(f"{name} {len(full) / (time.time() - start):.1f}/s", flush=True)
 
     ids, coded = suite.development_texts(args.eval, os.path.join(args.teacher, "tokenizer.json"))
-    made("suite", np.array(ids), lambda: coded, None, 256)
+    made("suite", np.array(ids), lambda: coded, None)
     held = suite.HeldOut(args.work).numbers()
-    made("held", held, lambda: [papers.full(n) for n in held], lambda: [papers.title(n) for n in held], 256)
+    made("held", held, lambda: [papers.full(n) for n in held], lambda: [papers.title(n) for n in held])
     order = papers.balanced(args.papers, args.power, args.seed)
     for at in range(0, len(order), SHARD):
         numbers = order[at:at + SHARD]
         made(f"{at // SHARD:05d}", numbers, lambda: [papers.full(n)[:args.limit] for n in numbers],
-             lambda: [papers.title(n) for n in numbers], args.limit, with_states=True)
+             lambda: [papers.title(n) for n in numbers], with_states=True)
 
 
 if __name__ == "__main__":
