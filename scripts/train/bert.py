@@ -17,10 +17,10 @@ def attention(q, k, v, mask):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     b, h, t, d = q.shape
     flat = lambda x: x.reshape(b * h, t, d)
-    # Padding is taken off as the product's bias, and the softmax stays in the product's type: passes over the scores cost most.
-    hidden = torch.zeros(1, 1, 1, dtype=q.dtype) if mask is None else torch.where(mask, 0.0, -3e4).to(q.dtype)
+    # Padding is taken off as the product's bias, and the softmax stays in the product's type: fewer passes over the scores.
+    padding = torch.zeros(1, 1, 1, dtype=q.dtype) if mask is None else torch.where(mask, 0.0, -3e4).to(q.dtype)
     with torch.autocast(q.device.type, enabled=False):
-        scores = torch.baddbmm(hidden.expand(b, h, 1, t).reshape(b * h, 1, t), flat(q) * d**-0.5, flat(k).transpose(1, 2))
+        scores = torch.baddbmm(padding.expand(b, h, 1, t).reshape(b * h, 1, t), flat(q) * d**-0.5, flat(k).transpose(1, 2))
         return torch.bmm(scores.softmax(-1), flat(v)).view(b, h, t, d)
 
 

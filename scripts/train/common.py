@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 CLS, SEP, STOP = 101, 102, 1012
+LONGEST = 512  # Tokens of a text that are read, by the program too.
 
 
 class Papers:
@@ -64,9 +65,9 @@ def padded(rows, device="cpu"):
     return ids.to(device), lengths.to(device)
 
 
-def batches(rows, size=16):
+def batches(rows, size=16, device="cpu"):
     """Rows of token ids, in their order, as batches of (ids, lengths)."""
-    return [padded(rows[n:n + size]) for n in range(0, len(rows), size)]
+    return [padded(rows[n:n + size], device) for n in range(0, len(rows), size)]
 
 
 def pick_device(name):

@@ -5,8 +5,9 @@
   export.py bert   --checkpoint WORK/student.pt --tokenizer tokenizer.json --work WORK --out models/NAME
   export.py plain  --model models/NAME --out DIR
 
-`bert` keeps the --vocabulary most used tokens of the corpus, and puts the numbers of states in an order in which bytes lose least. `static` and `bert` store matrices in 8 bits with a scale per row: key
-`X.weight` is int8, `X.scale` float32 of one value per row, and weight = int8 * scale. `plain` undoes that, so that sentence-transformers loads DIR.
+`bert` keeps the --vocabulary most used tokens of the corpus, and puts the numbers of states in an order in which bytes lose
+least. `static` and `bert` store matrices in 8 bits with a scale per row: key `X.weight` is int8, `X.scale` float32 of one value
+per row, and weight = int8 * scale. `plain` undoes that, so that sentence-transformers loads DIR.
 """
 import argparse
 import json

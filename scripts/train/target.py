@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Makes the vectors that the student is to learn: the teacher's of a paper and of its beginnings, bent by labels, ordered by variance.
+"""Makes the vectors that the student is to learn: the teacher's of a paper and its beginnings, bent by labels, ordered by variance.
 
   target.py --work WORK --eval ../shared/eval --tokenizer tokenizer.json --out WORK/target.npz
 
 The teacher's vector of a paper is the mean of its unit vectors of the whole and of the beginnings that it read
 (--beginnings): what a paper opens with says most of it, and the teacher's own training read no more than 128 tokens.
 Beside it a paper has two more views, the static model's vector (--static) and a lexical one (TF-IDF over
-tokens, truncated SVD); --mix says what each counts in the cosine. A linear map found from labels bends the whole (--shrink, 0 leaves it out), the
-probabilities of the labels' prototypes are put beside it (--posterior), and it is rotated by its principal axes, so that a
-prefix of the vector is its best summary. Works on stored vectors alone: a trial costs a minute, and its score bounds what
-a student can reach.
+tokens, truncated SVD); --mix says what each counts in the cosine. A linear map found from labels bends the whole
+(--shrink, 0 leaves it out), the probabilities of the labels' prototypes are put beside it (--posterior), and it is rotated
+by its principal axes, so that a prefix of the vector is its best summary. Works on stored vectors alone: a trial costs a
+minute, and its score bounds what a student can reach.
 """
 import argparse
 import glob
@@ -33,7 +33,8 @@ def arguments():
     p.add_argument("--tokenizer", required=True)
     p.add_argument("--out", default="")
     p.add_argument("--static", default="", help="of static.py, where --mix counts it")
-    p.add_argument("--beginnings", type=float, nargs="*", default=[0.25, 0.25], help="shares of teacher.py's; the rest is the whole's")
+    p.add_argument("--beginnings", type=float, nargs="*", default=[0.25, 0.25],
+                   help="shares of teacher.py's; the rest is the whole's")
     p.add_argument("--mix", type=float, nargs=3, default=[1.0, 0.0, 0.0], help="teacher, static, lexical")
     p.add_argument("--shrink", type=float, default=1.0, help="0: labels change nothing; else see sharpening()")
     p.add_argument("--posterior", type=float, nargs=2, default=[0.0, 20.0], help="share of the cosine, and sharpness")
@@ -50,20 +51,20 @@ def stored(work, name):
 def joined_beginnings(shard, shares):
     """The mean, by shares, of the unit vectors of the beginnings and of the whole: as long as the whole's vector."""
     whole = shard["full"].astype("f4")
-    long = np.linalg.norm(whole, axis=1, keepdims=True)
+    length = np.linalg.norm(whole, axis=1, keepdims=True)
     joined = (1 - sum(shares)) * unit(whole)
     for k, share in enumerate(shares):
         joined += share * unit(shard["beginnings"][:, k].astype("f4"))
-    return long * joined
+    return length * joined
 
 
 def corpus_vectors(work, shares):
-    """Of every shard that is there: paper numbers, the teacher's vectors of papers and titles, and how far the first are from those
-    of the wholes."""
+    """Of every shard that is there: paper numbers, the teacher's vectors of papers and titles, and the shift of the first from
+    those of the wholes."""
     shards = [np.load(s) for s in sorted(glob.glob(os.path.join(work, "teacher", "[0-9]*.npz")))]
-    join = lambda parts: np.concatenate(list(parts))
-    full = join(joined_beginnings(s, shares) for s in shards)
-    return join(s["numbers"] for s in shards), full, join(s["title"] for s in shards), full - join(s["full"] for s in shards)
+    numbers, whole, title = (np.concatenate([s[key] for s in shards]) for key in ("numbers", "full", "title"))
+    full = np.concatenate([joined_beginnings(s, shares) for s in shards])
+    return numbers, full, title, full - whole
 
 
 def static_view(weight, rows):

@@ -18,7 +18,7 @@ import torch
 
 import suite
 from bert import from_transformers, mean
-from common import Papers, framed, padded, pick_device
+from common import LONGEST, Papers, framed, padded, pick_device
 
 SHARD = 2048
 
@@ -29,7 +29,7 @@ def arguments():
     p.add_argument("--teacher", required=True)
     p.add_argument("--eval", required=True)
     p.add_argument("--papers", type=int, default=100000)
-    p.add_argument("--limit", type=int, default=512, help="tokens of a text")
+    p.add_argument("--limit", type=int, default=LONGEST, help="tokens of a text")
     p.add_argument("--beginnings", type=int, nargs="*", default=[64, 128], help="tokens of the beginnings that are read too")
     p.add_argument("--power", type=float, default=0.6, help="field balance: 1 as in the corpus, 0 all fields alike")
     p.add_argument("--seed", type=int, default=1)
