@@ -5,7 +5,7 @@ use half::bf16;
 use super::Isa;
 use super::operand::{SIDE, STEP};
 use super::simd::{Simd, TileKernel};
-use super::square::{Meanwhile, Square, Unit};
+use super::square::{Factors, Half, Kept, Meanwhile, Square, Unit};
 
 /// Rows of a tile.
 pub(super) const TILE_ROWS: usize = 16;
@@ -28,7 +28,7 @@ impl Tiles {
         match *self {}
     }
 
-    pub(super) fn add_products(&self, _rows: &[bf16; STEP], _columns: &[bf16; STEP], _n_rows: usize) {
+    pub(super) fn add_products(&self, _rows: &[bf16; STEP], _columns: &[bf16; STEP], _n_rows: usize, _kept: Kept) {
         match *self {}
     }
 
@@ -44,11 +44,23 @@ impl Tiles {
         match *self {}
     }
 
-    pub(super) fn score(&self, _keys: &[bf16; STEP], _scores: &mut [[f32; SIDE]; TILE_ROWS]) {
+    pub(super) fn score(&self, _keys: &[bf16; STEP], _half: Half) {
         match *self {}
     }
 
-    pub(super) fn add_weighted(&self, _weights: &[bf16; STEP / 2], _values: &[bf16; STEP], _ones: &[bf16; STEP / 2]) {
+    pub(super) fn store_scores(&self, _scores: &mut [[f32; SIDE]; TILE_ROWS], _half: Half) {
+        match *self {}
+    }
+
+    pub(super) fn take_weights(&self, _weights: &[bf16; STEP / 2]) {
+        match *self {}
+    }
+
+    pub(super) fn add_weighted(&self, _values: &[bf16; STEP], _half: Half) {
+        match *self {}
+    }
+
+    pub(super) fn add_weights(&self, _ones: &[bf16; STEP / 2]) {
         match *self {}
     }
 
@@ -65,8 +77,7 @@ impl Unit for Tiles {
     fn square<S: Simd>(
         &self,
         _simd: S,
-        _rows: &[bf16],
-        _columns: (&[bf16], &[bf16]),
+        _factors: Factors<'_>,
         _n_rows: usize,
         _sums: &mut Square,
         _meanwhile: &mut impl Meanwhile,

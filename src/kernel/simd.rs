@@ -171,14 +171,27 @@ pub(super) trait Simd: Copy {
     }
 }
 
-/// Vectors beside matrix tiles: what is computed while these are at work. The processor has half of its units for
-/// multiplications then, and those for whole numbers as ever.
+/// Vectors beside matrix tiles: what is computed while these are at work. Beside them a core finishes two of three vectors in a
+/// cycle that are multiplied, converted, shuffled, shifted or stored; those that are added, and most of whole numbers, as ever.
 pub(super) trait BesideTiles: Simd {
-    /// Of each number `128 * (127 + x)` the power `2^x` in bf16: `x` is rounded to a multiple of 1/128 and the power to
-    /// nearest. Below 2^-127 it is 0; 2^128 and what is above is infinite or no number. The powers of both vectors come in
-    /// the order of [`PAIRED`].
-    fn store_powers(self, left: Self::F32, right: Self::F32, to: &mut [bf16; LINE]);
+    /// What was seen of many powers.
+    type Seen: Copy;
+    /// Of no power.
+    fn nothing_seen(self) -> Self::Seen;
+    /// Of each number [`POWER_SHIFT`]` + x` the power `2^x` in bf16: `x` is rounded to a multiple of 1/128 and the power to within
+    /// 0.0045 of itself. Below 2^-127 it is 0, and 2^128 is infinite or no number; from 2^129 on nothing sensible is stored, and
+    /// `seen` remembers that. The powers of both vectors come in the order of [`PAIRED`].
+    fn store_powers(self, left: Self::F32, right: Self::F32, to: &mut [bf16; LINE], seen: &mut Self::Seen);
+    /// Whether a power was too large to be stored.
+    fn saw_overflow(self, seen: Self::Seen) -> bool;
+    /// The numbers on the diagonal of a square that is as wide as a vector.
+    fn diagonal(self, square: &[[f32; SQUARE_WORDS]; SQUARE_WORDS]) -> Self::F32;
 }
+
+/// What is added to the exponents that [`BesideTiles::store_powers`] takes. The first summand leaves a number of f32 seven bits
+/// after the point, the second is where exponents of bf16 begin.
+pub(super) const POWER_SHIFT: f32 = ROUND_TO_POWER_STEPS + 127.0;
+const ROUND_TO_POWER_STEPS: f32 = 1.5 * 65536.0;
 
 /// Where [`BesideTiles::store_powers`] puts each of the sixteen pairs of neighbours of both vectors.
 pub(super) const PAIRED: [usize; LINE / 2] = [0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15];

@@ -60,6 +60,32 @@ pub(super) fn place_in_panel(column: usize, at: usize) -> usize {
     at / SIDE * STEP + column / 16 * (STEP / 2) + at % SIDE / 2 * 32 + column % 16 * 2 + at % 2
 }
 
+/// Which side of a product is read again soon enough to stay in the first cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Both,
+    Rows,
+    Columns,
+    Neither,
+}
+
+/// What makes a square: a block of rows and a panel of columns of as many steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Factors<'a> {
+    pub(super) rows: &'a [bf16],
+    pub(super) columns: &'a [bf16],
+    /// Some of what will be `columns` soon, to be fetched meanwhile; it may be empty.
+    pub(super) next_columns: &'a [bf16],
+    pub(super) kept: Kept,
+}
+
+/// Half of a panel's 32 columns: one tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Half {
+    Left,
+    Right,
+}
+
 /// Work of the vector units while the tile unit is busy.
 pub(super) trait Meanwhile {
     /// Does one of as many shares as the product has steps.
@@ -78,13 +104,11 @@ impl Meanwhile for Idle {
 pub(super) trait Unit {
     /// Computes a square of sums and does a share of `meanwhile` with each step.
     ///
-    /// `rows` and the first of `columns` hold as many steps; only the first `n_rows` rows of the square need to be right.
-    /// The second of `columns` is some of what will be the first soon, to be fetched meanwhile; it may be empty.
+    /// Only the first `n_rows` rows of the square need to be right.
     fn square<S: Simd>(
         &self,
         simd: S,
-        rows: &[bf16],
-        columns: (&[bf16], &[bf16]),
+        factors: Factors<'_>,
         n_rows: usize,
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,
@@ -103,12 +127,12 @@ impl Unit for Vectors {
     fn square<S: Simd>(
         &self,
         simd: S,
-        rows: &[bf16],
-        (columns, next): (&[bf16], &[bf16]),
+        factors: Factors<'_>,
         n_rows: usize,
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,
     ) {
+        let Factors { rows, columns, next_columns: next, .. } = factors;
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
         let n_rows = n_rows.min(SIDE);
         let n_strips = n_rows.div_ceil(STRIP_ROWS);

@@ -14,7 +14,7 @@ use half::bf16;
 use super::Isa;
 use super::operand::{SIDE, STEP};
 use super::simd::Simd;
-use super::square::{Meanwhile, Square, Unit};
+use super::square::{Factors, Half, Kept, Meanwhile, Square, Unit};
 
 /// Rows of a tile.
 pub(super) const TILE_ROWS: usize = 16;
@@ -105,6 +105,32 @@ impl Tiles {
     }
 }
 
+/// Adds the products of 32 rows and 32 columns over 32 inputs; each side is loaded by the instruction named after it.
+macro_rules! add_step {
+    ($tiles:ident, $rows:ident $load_rows:literal, $columns:ident $load_columns:literal) => {{
+        let _configured: &Tiles = $tiles;
+        let (rows, columns): (&[bf16; STEP], &[bf16; STEP]) = ($rows, $columns);
+        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; each load reads 1024 bytes, two loads a side,
+        // and both sides hold 2048.
+        unsafe {
+            asm!(
+                concat!($load_rows, " tmm4, [{rows} + {stride}]"),
+                concat!($load_columns, " tmm6, [{columns} + {stride}]"),
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                concat!($load_columns, " tmm7, [{columns} + {stride} + 1024]"),
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                concat!($load_rows, " tmm5, [{rows} + {stride} + 1024]"),
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                rows = in(reg) rows.as_ptr(),
+                columns = in(reg) columns.as_ptr(),
+                stride = in(reg) TILE_ROW_BYTES,
+                options(nostack, readonly),
+            );
+        }
+    }};
+}
+
 /// A square of 32 by 32 sums lives in tiles 0 to 3, as `[[0, 1], [2, 3]]`; 4 and 5 take rows, 6 and 7 columns.
 impl Tiles {
     /// Sets the square of sums to zero.
@@ -116,14 +142,24 @@ impl Tiles {
         }
     }
 
-    /// Adds the products of 32 rows and 32 columns over 32 inputs.
-    ///
-    /// # Safety
-    /// Both pointers must be valid for reading 1024 numbers.
+    /// Adds the products of 32 rows and 32 columns over 32 inputs; of up to sixteen rows those of the first sixteen. What is not
+    /// `kept` is read past the first cache, so that it does not drive out what is.
     #[inline(always)]
-    unsafe fn add_step(&self, rows: *const bf16, columns: *const bf16) {
-        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; each load reads 1024 bytes, two loads a
-        // pointer, which the caller vouches for.
+    pub(super) fn add_products(&self, rows: &[bf16; STEP], columns: &[bf16; STEP], n_rows: usize, kept: Kept) {
+        match kept {
+            _ if n_rows <= SIDE / 2 => self.add_upper_step(rows, columns),
+            Kept::Both => add_step!(self, rows "tileloadd", columns "tileloadd"),
+            Kept::Rows => add_step!(self, rows "tileloadd", columns "tileloaddt1"),
+            Kept::Columns => add_step!(self, rows "tileloaddt1", columns "tileloadd"),
+            Kept::Neither => add_step!(self, rows "tileloaddt1", columns "tileloaddt1"),
+        }
+    }
+
+    /// Adds the products of the first sixteen of 32 rows.
+    #[inline(always)]
+    fn add_upper_step(&self, rows: &[bf16; STEP], columns: &[bf16; STEP]) {
+        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; each load reads 1024 bytes, one of rows, two of
+        // columns, and both hold 2048.
         unsafe {
             asm!(
                 "tileloadd tmm4, [{rows} + {stride}]",
@@ -131,45 +167,12 @@ impl Tiles {
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tileloadd tmm7, [{columns} + {stride} + 1024]",
                 "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{rows} + {stride} + 1024]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                rows = in(reg) rows,
-                columns = in(reg) columns,
+                rows = in(reg) rows.as_ptr(),
+                columns = in(reg) columns.as_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,
                 options(nostack, readonly),
             );
         }
-    }
-
-    /// As [`Self::add_step`], for the first sixteen rows of the square only.
-    ///
-    /// # Safety
-    /// `rows` must be valid for reading 512 numbers, `columns` for 1024.
-    #[inline(always)]
-    unsafe fn add_upper_step(&self, rows: *const bf16, columns: *const bf16) {
-        // SAFETY: as in `add_step`.
-        unsafe {
-            asm!(
-                "tileloadd tmm4, [{rows} + {stride}]",
-                "tileloadd tmm6, [{columns} + {stride}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{columns} + {stride} + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                rows = in(reg) rows,
-                columns = in(reg) columns,
-                stride = in(reg) TILE_ROW_BYTES,
-                options(nostack, readonly),
-            );
-        }
-    }
-
-    /// Adds the products of 32 rows and 32 columns over 32 inputs; of up to sixteen rows those of the first sixteen.
-    #[inline(always)]
-    pub(super) fn add_products(&self, rows: &[bf16; STEP], columns: &[bf16; STEP], n_rows: usize) {
-        let (rows, columns) = (rows.as_ptr(), columns.as_ptr());
-        // SAFETY: both are valid for reading a step.
-        unsafe { if n_rows > SIDE / 2 { self.add_step(rows, columns) } else { self.add_upper_step(rows, columns) } }
     }
 
     /// Writes the square of sums.
@@ -215,45 +218,100 @@ impl Tiles {
         unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", options(nomem, nostack)) };
     }
 
-    /// Writes the products of the queries taken and 32 keys.
+    /// Scores one half of 32 keys for the queries taken.
     #[inline(always)]
-    pub(super) fn score(&self, keys: &[bf16; STEP], scores: &mut [[f32; SIDE]; TILE_ROWS]) {
-        // SAFETY: the guard proves configured tiles; loads read the 2048 bytes of the keys, and the two stores fill both
-        // halves of sixteen rows of 128 bytes.
+    pub(super) fn score(&self, keys: &[bf16; STEP], half: Half) {
+        // SAFETY: the guard proves configured tiles; each load reads 1024 of the 2048 bytes of the keys.
+        unsafe {
+            match half {
+                Half::Left => asm!(
+                    "tilezero tmm3",
+                    "tileloadd tmm7, [{keys} + {stride}]",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    keys = in(reg) keys.as_ptr(),
+                    stride = in(reg) TILE_ROW_BYTES,
+                    options(nostack, readonly),
+                ),
+                Half::Right => asm!(
+                    "tilezero tmm4",
+                    "tileloadd tmm7, [{keys} + {stride} + 1024]",
+                    "tdpbf16ps tmm4, tmm5, tmm7",
+                    keys = in(reg) keys.as_ptr(),
+                    stride = in(reg) TILE_ROW_BYTES,
+                    options(nostack, readonly),
+                ),
+            }
+        }
+    }
+
+    /// Writes the scores of one half.
+    #[inline(always)]
+    pub(super) fn store_scores(&self, scores: &mut [[f32; SIDE]; TILE_ROWS], half: Half) {
+        // SAFETY: the guard proves configured tiles; each store fills one half of sixteen rows of 128 bytes.
+        unsafe {
+            match half {
+                Half::Left => asm!(
+                    "tilestored [{scores} + {row}], tmm3",
+                    scores = in(reg) scores.as_mut_ptr(),
+                    row = in(reg) SIDE * size_of::<f32>(),
+                    options(nostack),
+                ),
+                Half::Right => asm!(
+                    "tilestored [{scores} + {row} + 64], tmm4",
+                    scores = in(reg) scores.as_mut_ptr(),
+                    row = in(reg) SIDE * size_of::<f32>(),
+                    options(nostack),
+                ),
+            }
+        }
+    }
+
+    /// Takes the weights of 32 keys for sixteen queries.
+    #[inline(always)]
+    pub(super) fn take_weights(&self, weights: &[bf16; STEP / 2]) {
+        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; the load reads the 1024 bytes of the weights.
         unsafe {
             asm!(
-                "tilezero tmm3",
-                "tilezero tmm4",
-                "tileloadd tmm7, [{keys} + {stride}]",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm7, [{keys} + {stride} + 1024]",
-                "tdpbf16ps tmm4, tmm5, tmm7",
-                "tilestored [{scores} + {row}], tmm3",
-                "tilestored [{scores} + {row} + 64], tmm4",
-                keys = in(reg) keys.as_ptr(),
+                "tileloadd tmm6, [{weights} + {stride}]",
+                weights = in(reg) weights.as_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,
-                scores = in(reg) scores.as_mut_ptr(),
-                row = in(reg) SIDE * size_of::<f32>(),
-                options(nostack),
+                options(nostack, readonly),
             );
         }
     }
 
-    /// Adds the products of the queries' weights and 32 values, and those of the weights and `ones`, sixteen columns alike.
+    /// Adds the products of the weights taken and one half of 32 values.
     #[inline(always)]
-    pub(super) fn add_weighted(&self, weights: &[bf16; STEP / 2], values: &[bf16; STEP], ones: &[bf16; STEP / 2]) {
-        // SAFETY: the guard proves configured tiles; each load reads 1024 bytes, of which the values are twice as many.
+    pub(super) fn add_weighted(&self, values: &[bf16; STEP], half: Half) {
+        // SAFETY: the guard proves configured tiles; each load reads 1024 of the 2048 bytes of the values.
+        unsafe {
+            match half {
+                Half::Left => asm!(
+                    "tileloadd tmm7, [{values} + {stride}]",
+                    "tdpbf16ps tmm0, tmm6, tmm7",
+                    values = in(reg) values.as_ptr(),
+                    stride = in(reg) TILE_ROW_BYTES,
+                    options(nostack, readonly),
+                ),
+                Half::Right => asm!(
+                    "tileloadd tmm7, [{values} + {stride} + 1024]",
+                    "tdpbf16ps tmm1, tmm6, tmm7",
+                    values = in(reg) values.as_ptr(),
+                    stride = in(reg) TILE_ROW_BYTES,
+                    options(nostack, readonly),
+                ),
+            }
+        }
+    }
+
+    /// Adds the products of the weights taken and `ones`, sixteen columns alike.
+    #[inline(always)]
+    pub(super) fn add_weights(&self, ones: &[bf16; STEP / 2]) {
+        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; the load reads the 1024 bytes of the ones.
         unsafe {
             asm!(
-                "tileloadd tmm6, [{weights} + {stride}]",
-                "tileloadd tmm7, [{values} + {stride}]",
-                "tdpbf16ps tmm0, tmm6, tmm7",
-                "tileloadd tmm7, [{values} + {stride} + 1024]",
-                "tdpbf16ps tmm1, tmm6, tmm7",
                 "tileloadd tmm7, [{ones} + {stride}]",
                 "tdpbf16ps tmm2, tmm6, tmm7",
-                weights = in(reg) weights.as_ptr(),
-                values = in(reg) values.as_ptr(),
                 ones = in(reg) ones.as_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,
                 options(nostack, readonly),
@@ -297,12 +355,12 @@ impl Unit for Tiles {
     fn square<S: Simd>(
         &self,
         simd: S,
-        rows: &[bf16],
-        (columns, next): (&[bf16], &[bf16]),
+        factors: Factors<'_>,
         n_rows: usize,
         sums: &mut Square,
         meanwhile: &mut impl Meanwhile,
     ) {
+        let Factors { rows, columns, next_columns: next, kept } = factors;
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
         self.clear();
         let mut next = next.as_chunks::<SIDE>().0.chunks((next.len() / SIDE).div_ceil(rows.len() / STEP).max(1));
@@ -310,7 +368,7 @@ impl Unit for Tiles {
             for line in next.next().unwrap_or_default() {
                 simd.prefetch_to_second(line.as_ptr());
             }
-            self.add_products(rows, columns, n_rows);
+            self.add_products(rows, columns, n_rows, kept);
             meanwhile.share(simd);
         }
         self.store(&mut sums.0);

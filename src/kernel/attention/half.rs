@@ -9,7 +9,7 @@ use super::super::buffer::Buffer;
 use super::super::function::{GROUP_ROWS, ROUGH_POWER, falling_power_of_two};
 use super::super::operand::{SIDE, STEP, Writer};
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Idle, Square, Unit, Vectors};
+use super::super::square::{Factors, Idle, Kept, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
 use super::tiled::{Stripes, Tiled};
 use super::{Head, Job, Mask, hide_others};
@@ -71,17 +71,17 @@ impl Head<'_> {
         self.settings.mask != Mask::Full || (panel + 1) * SIDE > self.len
     }
 
-    /// Writes a step of a token's context: `numbers` divided by the `sum` of the weights.
+    /// Writes a step of a token's context: `numbers` multiplied by the `factor` that makes the weights one together.
     #[inline(always)]
     pub(super) fn write<S: Simd>(
         &self,
         simd: S,
         (token, step): (usize, usize),
-        sum: f32,
+        factor: f32,
         numbers: &mut [f32; SIDE],
         context: &Writer<'_>,
     ) {
-        let factor = simd.splat(1.0 / sum);
+        let factor = simd.splat(factor);
         let (row, column) = (self.first + token, self.column(0) + step * SIDE);
         let n = SIDE.min(self.dim() - step * SIDE);
         if n == SIDE && column.is_multiple_of(SIDE) {
@@ -195,7 +195,8 @@ impl Scratch {
         let queries = &self.queries[block * n_steps * STEP..][..n_steps * STEP];
         let mut largest = [simd.splat(f32::MIN); SIDE];
         for (keys, scores) in self.keys.chunks_exact(n_steps * STEP).zip(&mut self.scores) {
-            unit.square(simd, queries, (keys, &[]), n_rows, scores, &mut Idle);
+            let factors = Factors { rows: queries, columns: keys, next_columns: &[], kept: Kept::Both };
+            unit.square(simd, factors, n_rows, scores, &mut Idle);
         }
         for (panel, scores) in self.scores[..n_blocks].iter_mut().enumerate() {
             if let Some(bias) = head.settings.bias {
@@ -244,9 +245,10 @@ impl Scratch {
         // The scores are weights by now.
         let square = &mut self.scores[0];
         for (step, values) in self.values.chunks_exact(head.n_blocks() * STEP).enumerate() {
-            unit.square(simd, &self.weights, (values, &[]), n_rows, square, &mut Idle);
+            let factors = Factors { rows: &self.weights, columns: values, next_columns: &[], kept: Kept::Both };
+            unit.square(simd, factors, n_rows, square, &mut Idle);
             for (row, numbers) in square.0[..n_rows].iter_mut().enumerate() {
-                head.write(simd, (block * SIDE + row, step), simd.sum(sums[row]), numbers, context);
+                head.write(simd, (block * SIDE + row, step), 1.0 / simd.sum(sums[row]), numbers, context);
             }
         }
     }

@@ -6,14 +6,15 @@
 //! [`Scratch::attend`]. The sum is a product too, with ones: of the weights as they are rounded, so that rounding
 //! moves a context but does not stretch it. Powers are made of whole numbers, for beside tiles the processor has few units for
 //! others ([`BesideTiles`]). While they are made of one stripe, sixteen queries and a panel of keys, the tiles score the
-//! next one and sum up the values of the one before.
+//! next one and sum up the values of the one before, row by row and tile by tile in turn.
 
 use std::ops::Range;
 
 use half::bf16;
 
 use super::super::operand::{SIDE, STEP, Writer};
-use super::super::simd::{BesideTiles, PAIRED, TileKernel};
+use super::super::simd::{BesideTiles, PAIRED, POWER_SHIFT, TileKernel};
+use super::super::square::Half;
 use super::super::tiles::{TILE_ROWS, Tiles};
 use super::half::{IN_ORDER, Scratch};
 use super::{Head, Job, Mask};
@@ -54,23 +55,21 @@ impl Head<'_> {
     }
 }
 
-/// Scores and weights of stripes, and contexts of their queries, which the tiles and the vector units have in turn.
+/// Scores and weights of stripes, and the context of their queries, which the tiles and the vector units have in turn.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stripes {
-    scores: [Stripe; TURNS],
-    weights: [Weights; TURNS],
-    contexts: [Context; 2],
+    scores: [Stripe; 2],
+    weights: [Weights; 2],
+    context: Context,
     /// Ones for the keys of the last panel, zeros past them.
     last_ones: Weights,
 }
-
-const TURNS: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Stripe([[f32; SIDE]; TILE_ROWS]);
 
-/// Weighted sums of values, and the sums of the weights.
+/// Weighted sums of values, and the sums of the weights, of each query sixteen times.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
 struct Context {
@@ -108,100 +107,161 @@ impl Stripes {
     }
 }
 
+/// Which sixteen queries, and which panel of keys.
+#[derive(Clone, Copy)]
+struct Place {
+    queries: usize,
+    panel: usize,
+}
+
 impl Scratch {
     /// Writes the context of a head, or says that the sum of some weights is not to be trusted.
     #[inline(always)]
     fn attend_unshifted<S: BesideTiles>(&mut self, simd: S, tiles: &Tiles, head: &Head<'_>, to: &Writer<'_>) -> bool {
         self.stripes.take_length(head.len);
-        let (keys, values) = (self.keys.as_chunks().0, self.values.as_chunks().0);
         let queries = &self.queries.as_chunks().0[..head.len.div_ceil(TILE_ROWS)];
-        let (n_panels, scale) = (keys.len(), head.scale());
-        let mut work = Work { tiles, values, stripes: &mut self.stripes };
-        let mut finished = None;
+        let (keys, values) = (self.keys.as_chunks().0, self.values.as_chunks().0);
+        let (n_stripes, scale, seen) = (queries.len() * keys.len(), head.scale(), simd.nothing_seen());
+        let mut work = Work { tiles, queries, keys, values, scale, stripes: &mut self.stripes, seen };
+        let (mut before, mut next) = (work.last_place(), Place { queries: 0, panel: 0 });
+        work.score_first();
         let mut trusted = true;
-        tiles.take_queries(&queries[0]);
-        work.score(&keys[0], 0);
-        tiles.clear_weighted();
-        let n_stripes = queries.len() * n_panels;
         for stripe in 0..n_stripes {
-            let next = stripe + 1;
-            if next < n_stripes {
-                if next.is_multiple_of(n_panels) {
-                    tiles.take_queries(&queries[next / n_panels]);
-                }
-                work.score(&keys[next % n_panels], next);
+            let now = next;
+            next = work.place_after(now);
+            work.turn(simd, stripe, before, next);
+            // What came before the first stripe was nothing.
+            if work.finishes(before) && stripe > 0 {
+                trusted &= work.write(simd, head, before.queries, to);
             }
-            weigh(simd, &work.stripes.scores[stripe % TURNS], scale, &mut work.stripes.weights[stripe % TURNS]);
-            if let Some(queries) = finished.take() {
-                trusted &= work.write(simd, head, queries, to);
-            }
-            if stripe > 0 {
-                finished = work.sum_up(stripe - 1);
-            }
+            before = now;
         }
-        if let Some(queries) = finished {
-            trusted &= work.write(simd, head, queries, to);
-        }
-        if let Some(queries) = work.sum_up(n_stripes - 1) {
-            trusted &= work.write(simd, head, queries, to);
-        }
-        trusted
+        work.sum_up_last(n_stripes - 1, before);
+        work.write(simd, head, before.queries, to) && trusted && !simd.saw_overflow(work.seen)
     }
 }
 
-/// A head on its way. Stripes are counted query block by query block, within each panel by panel.
-struct Work<'a> {
+/// A head on its way.
+struct Work<'a, S: BesideTiles> {
     tiles: &'a Tiles,
+    queries: &'a [[bf16; STEP / 2]],
+    keys: &'a [[bf16; STEP]],
     values: &'a [[bf16; STEP]],
+    scale: f32,
     stripes: &'a mut Stripes,
+    /// Of all weights so far.
+    seen: S::Seen,
 }
 
-impl Work<'_> {
-    /// Scores a stripe, of the queries that the tiles hold.
+impl<S: BesideTiles> Work<'_, S> {
     #[inline(always)]
-    fn score(&mut self, keys: &[bf16; STEP], stripe: usize) {
-        self.tiles.score(keys, &mut self.stripes.scores[stripe % TURNS].0);
+    fn last_place(&self) -> Place {
+        Place { queries: self.queries.len() - 1, panel: self.keys.len() - 1 }
     }
 
-    /// Adds the weighted values of a stripe. With the last one of sixteen queries their context is finished: which ones.
+    /// The stripe that follows, panel by panel and then queries by queries; after the last comes the first.
     #[inline(always)]
-    fn sum_up(&mut self, stripe: usize) -> Option<usize> {
-        let Self { tiles, values, stripes } = self;
-        let (queries, panel) = (stripe / values.len(), stripe % values.len());
-        let is_last = panel + 1 == values.len();
-        let ones = if is_last { &stripes.last_ones } else { &ONES };
-        tiles.add_weighted(&stripes.weights[stripe % TURNS].0, &values[panel], &ones.0);
-        if !is_last {
-            return None;
+    fn place_after(&self, Place { queries, panel }: Place) -> Place {
+        if panel + 1 < self.keys.len() {
+            return Place { queries, panel: panel + 1 };
         }
-        let context = &mut stripes.contexts[queries % 2];
-        tiles.store_weighted(&mut context.numbers.0, &mut context.sums);
-        tiles.clear_weighted();
-        Some(queries)
+        Place { queries: if queries + 1 < self.queries.len() { queries + 1 } else { 0 }, panel: 0 }
+    }
+
+    /// Whether the context of the queries is complete with this stripe.
+    #[inline(always)]
+    fn finishes(&self, place: Place) -> bool {
+        place.panel + 1 == self.keys.len()
+    }
+
+    /// Scores the first stripe.
+    #[inline(always)]
+    fn score_first(&mut self) {
+        self.tiles.take_queries(&self.queries[0]);
+        for half in [Half::Left, Half::Right] {
+            self.tiles.score(&self.keys[0], half);
+            self.tiles.store_scores(&mut self.stripes.scores[0].0, half);
+        }
+    }
+
+    /// Makes the weights of a stripe, scores the `next` one and sums up the one `before`.
+    ///
+    /// Between two instructions for tiles come some rows of weights: few instructions can wait at a time, and those for tiles wait
+    /// long. The same work in three pieces takes half as long again.
+    #[inline(always)]
+    fn turn(&mut self, simd: S, stripe: usize, before: Place, next: Place) {
+        let (tiles, keys, values) = (self.tiles, &self.keys[next.panel], &self.values[before.panel]);
+        if next.panel == 0 {
+            tiles.take_queries(&self.queries[next.queries]);
+        }
+        tiles.score(keys, Half::Left);
+        self.weigh(simd, stripe, 0..3);
+        tiles.score(keys, Half::Right);
+        self.weigh(simd, stripe, 3..6);
+        tiles.take_weights(&self.stripes.weights[(stripe + 1) % 2].0);
+        tiles.add_weighted(values, Half::Left);
+        self.weigh(simd, stripe, 6..9);
+        tiles.add_weighted(values, Half::Right);
+        self.weigh(simd, stripe, 9..12);
+        tiles.add_weights(self.ones_of(before));
+        self.weigh(simd, stripe, 12..14);
+        tiles.store_scores(&mut self.stripes.scores[(stripe + 1) % 2].0, Half::Left);
+        self.weigh(simd, stripe, 14..TILE_ROWS);
+        tiles.store_scores(&mut self.stripes.scores[(stripe + 1) % 2].0, Half::Right);
+        if self.finishes(before) {
+            self.take_context();
+        }
+    }
+
+    /// Sums up the last stripe.
+    #[inline(always)]
+    fn sum_up_last(&mut self, stripe: usize, place: Place) {
+        let (tiles, values) = (self.tiles, &self.values[place.panel]);
+        tiles.take_weights(&self.stripes.weights[stripe % 2].0);
+        tiles.add_weighted(values, Half::Left);
+        tiles.add_weighted(values, Half::Right);
+        tiles.add_weights(self.ones_of(place));
+        self.take_context();
+    }
+
+    #[inline(always)]
+    fn ones_of(&self, place: Place) -> &[bf16; STEP / 2] {
+        if self.finishes(place) { &self.stripes.last_ones.0 } else { &ONES.0 }
+    }
+
+    #[inline(always)]
+    fn take_context(&mut self) {
+        let Context { numbers, sums } = &mut self.stripes.context;
+        self.tiles.store_weighted(&mut numbers.0, sums);
+        self.tiles.clear_weighted();
+    }
+
+    /// Turns the scores of some queries into weights, `2^(scale * score)`.
+    #[inline(always)]
+    fn weigh(&mut self, simd: S, stripe: usize, queries: Range<usize>) {
+        let Stripes { scores, weights, .. } = &mut *self.stripes;
+        let (scale, shift) = (simd.splat(self.scale), simd.splat(POWER_SHIFT));
+        let lines = &mut weights[stripe % 2].0.as_chunks_mut::<SIDE>().0[queries.clone()];
+        for (scores, line) in scores[stripe % 2].0[queries].iter().zip(lines) {
+            let left = simd.mul_add(simd.load(scores), scale, shift);
+            let right = simd.mul_add(simd.load(&scores[S::LANES..]), scale, shift);
+            simd.store_powers(left, right, line, &mut self.seen);
+        }
     }
 
     /// Writes the context of sixteen queries, or says that the sum of some weights is not to be trusted.
     #[inline(always)]
-    fn write<S: BesideTiles>(&mut self, simd: S, head: &Head<'_>, queries: usize, to: &Writer<'_>) -> bool {
-        let Context { numbers, sums } = &mut self.stripes.contexts[queries % 2];
+    fn write(&mut self, simd: S, head: &Head<'_>, queries: usize, to: &Writer<'_>) -> bool {
+        let Context { numbers, sums } = &mut self.stripes.context;
+        let sums = simd.diagonal(sums);
+        let mut factors = [0.0; TILE_ROWS];
+        simd.store(simd.div(simd.splat(1.0), sums), &mut factors);
         let first = queries * TILE_ROWS;
-        let mut trusted = true;
-        for (row, (numbers, sums)) in numbers.0.iter_mut().zip(sums).take(head.len - first).enumerate() {
-            trusted &= TRUSTED.contains(&sums[0]);
-            head.write(simd, (first + row, 0), sums[0], numbers, to);
+        for (row, (numbers, &factor)) in numbers.0.iter_mut().zip(&factors).take(head.len - first).enumerate() {
+            head.write(simd, (first + row, 0), factor, numbers, to);
         }
-        trusted
-    }
-}
-
-/// Turns scores into weights, `2^(scale * score)`.
-#[inline(always)]
-fn weigh<S: BesideTiles>(simd: S, scores: &Stripe, scale: f32, weights: &mut Weights) {
-    const STEPS: f32 = 128.0;
-    let (scale, shift) = (simd.splat(STEPS * scale), simd.splat(STEPS * 127.0));
-    for (scores, line) in scores.0.iter().zip(weights.0.as_chunks_mut::<SIDE>().0) {
-        let left = simd.mul_add(simd.load(scores), scale, shift);
-        let right = simd.mul_add(simd.load(&scores[S::LANES..]), scale, shift);
-        simd.store_powers(left, right, line);
+        let not_small = simd.bits(simd.greater(sums, simd.splat(TRUSTED.start)));
+        let not_large = simd.bits(simd.greater(simd.splat(TRUSTED.end), sums));
+        (not_small & not_large).count_ones() as usize == TILE_ROWS
     }
 }

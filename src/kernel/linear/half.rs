@@ -8,7 +8,7 @@ use half::bf16;
 
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Panels, Square, Unit, Vectors};
+use super::super::square::{Factors, Kept, Panels, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
 use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, Whole};
@@ -18,6 +18,9 @@ use super::{Activation, Finish, Grid, Target};
 /// what is written again and again, stays in the second cache, which is 2 MB on processors with tiles and 1 MB on others.
 const GROUP_BYTES: usize = 800_000;
 const GROUP_BYTES_BESIDE_TILES: usize = 1_200_000;
+
+/// Bytes of a panel that stays in the first cache, of 48 KB on processors with tiles, while blocks of rows pass it by.
+const KEPT_PANEL_BYTES: usize = 32 << 10;
 
 pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Finish<'_>, workspace: &mut Workspace) {
     let added_to = if matches!(finish.target, Target::Residual(_)) { finish.n_out * size_of::<f32>() } else { 0 };
@@ -76,6 +79,7 @@ impl<I: Iterator<Item = Cells>, E: Ending, U: Unit> Kernel for Half<'_, I, E, U>
         let n_rows = input.n_rows();
         let block_len = panels.n_steps * STEP;
         let n_shares = panels.n_steps;
+        let kept = if block_len * size_of::<bf16>() <= KEPT_PANEL_BYTES { Kept::Columns } else { Kept::Neither };
         let [mut current, mut before] = squares.each_mut();
         let mut pending = None;
         for (rows, panels_of_group) in cells {
@@ -87,8 +91,9 @@ impl<I: Iterator<Item = Cells>, E: Ending, U: Unit> Kernel for Half<'_, I, E, U>
                     let block = &input.half[row / SIDE * block_len..][..block_len];
                     let mut shadow = Shadow::new(ending, before, pending, n_rows, n_shares);
                     let at = (row - rows.start) / SIDE * part;
-                    let columns = (panels.panel(panel), next.get(at..at + part).unwrap_or_default());
-                    unit.square(simd, block, columns, rows.end - row, current, &mut shadow);
+                    let next_columns = next.get(at..at + part).unwrap_or_default();
+                    let factors = Factors { rows: block, columns: panels.panel(panel), next_columns, kept };
+                    unit.square(simd, factors, rows.end - row, current, &mut shadow);
                     shadow.rest(simd);
                     (current, before) = (before, current);
                     pending = Some((row, panel * SIDE));

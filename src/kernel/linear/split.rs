@@ -11,7 +11,7 @@ use half::bf16;
 use super::super::buffer::Buffer;
 use super::super::operand::{Operand, SIDE, STEP};
 use super::super::simd::{BesideTiles, Simd, TileKernel};
-use super::super::square::{Meanwhile, Square, place_in_panel};
+use super::super::square::{Kept, Meanwhile, Square, place_in_panel};
 use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
 use super::ending::{Shadow, Whole};
@@ -174,7 +174,7 @@ fn square<S: Simd>(
                 simd.prefetch(columns.as_ptr().wrapping_add(SPLIT_STEP + line * SIDE).cast());
             }
             let (rows, columns) = (&rows.as_chunks().0[row_part], &columns.as_chunks().0[column_part]);
-            tiles.add_products(rows, columns, n_rows);
+            tiles.add_products(rows, columns, n_rows, Kept::Both);
         }
         meanwhile.share(simd);
     }

@@ -12,7 +12,7 @@ use super::super::buffer::Buffer;
 use super::super::dot::dot_with;
 use super::super::operand::{SIDE, STEP};
 use super::super::simd::{Kernel, Simd};
-use super::super::square::{Idle, Panels, Square, Unit};
+use super::super::square::{Factors, Idle, Kept, Panels, Square, Unit};
 use super::Nearest;
 
 /// Panels that a block of rows meets before its candidates are scored: their squares stay in the second cache.
@@ -116,7 +116,9 @@ impl Block {
     ) {
         self.peaks.0.fill([f32::MIN; SIDE]);
         for (scores, panel) in self.scores.iter_mut().zip(group) {
-            unit.square(simd, &self.rounded, (centroids.panels.panel(panel), &[]), n_rows, scores, &mut Idle);
+            let columns = centroids.panels.panel(panel);
+            let factors = Factors { rows: &self.rounded, columns, next_columns: &[], kept: Kept::Rows };
+            unit.square(simd, factors, n_rows, scores, &mut Idle);
             let n_columns = centroids.len() - panel * SIDE;
             if n_columns < SIDE {
                 scores.0.iter_mut().for_each(|row| row[n_columns..].fill(f32::MIN));

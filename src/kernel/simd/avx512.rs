@@ -7,7 +7,7 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::{BesideTiles, Kernel, LINE, Plain, SQUARE_WORDS, Simd, TileKernel, Tiles, pair_bits};
+use super::{BesideTiles, Kernel, LINE, Plain, ROUND_TO_POWER_STEPS, SQUARE_WORDS, Simd, TileKernel, Tiles, pair_bits};
 
 /// Proof of AVX-512 F, BW, DQ and VL, and of VNNI, BF16 and VBMI where they are set; made by [`run`], [`run_vnni`],
 /// [`run_bf16`] and [`run_beside_tiles`] only.
@@ -435,30 +435,57 @@ impl<const VNNI: bool, const BF16: bool, const VBMI: bool> Simd for Avx512<VNNI,
     }
 }
 
-/// How far the seven bits of `2^x` after the point lie below those of `1 + x`, for `x` in 128 steps from 0 to 1.
+/// How far the seven bits of `2^x` after the point lie below those of `1 + x`, for `x` in 64 steps from 0 to 1: the best for both
+/// 128ths of a step.
 #[repr(C, align(64))]
-struct Below([i8; 128]);
+struct Below([i8; 64]);
 
 static BELOW: Below = Below([
-    0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 9,
-    9, 9, 9, 9, 9, 9, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11,
-    11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 10, 10, 10, 10, 10, 10, 10, 10, 10, 9, 9, 9, 9, 9, 9, 9, 8,
-    8, 8, 8, 8, 7, 7, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 4, 4, 4, 3, 3, 3, 3, 2, 2, 1, 1, 1, 0,
+    0, 1, 1, 2, 2, 3, 4, 4, 5, 5, 5, 6, 6, 7, 7, 8, 8, 8, 9, 9, 9, 9, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11,
+    11, 11, 11, 11, 11, 11, 11, 10, 10, 10, 10, 10, 9, 9, 9, 8, 8, 8, 7, 7, 6, 6, 5, 5, 4, 3, 3, 2, 1, 1,
 ]);
 
 impl BesideTiles for Avx512<true, true, true> {
+    type Seen = __m512i;
+
     #[inline(always)]
-    fn store_powers(self, left: __m512, right: __m512, to: &mut [bf16; LINE]) {
-        // Even bytes of words: those that have the bits after the point.
+    fn nothing_seen(self) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn store_powers(self, left: __m512, right: __m512, to: &mut [bf16; LINE], seen: &mut __m512i) {
+        // Even bytes of words, and for each the place in its four words where the six bits begin that choose from the table.
         const LOW: u64 = 0x5555_5555_5555_5555;
+        const AFTER_POINT: i64 = 0x0031_0021_0011_0001;
         // SAFETY: `self` proves AVX-512 BW and VBMI; the table and the place to write hold the bytes read and written.
         unsafe {
-            let table = BELOW.0.as_ptr();
-            let (first, second) = (_mm512_load_si512(table.cast()), _mm512_load_si512(table.add(64).cast()));
-            let words = _mm512_packs_epi32(_mm512_cvtps_epi32(left), _mm512_cvtps_epi32(right));
-            let below = _mm512_maskz_permutex2var_epi8(LOW, first, words, second);
-            let powers = _mm512_max_epi16(_mm512_sub_epi16(words, below), _mm512_setzero_si512());
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), powers);
+            let zero = _mm512_set1_epi32(ROUND_TO_POWER_STEPS.to_bits().cast_signed());
+            let left = _mm512_sub_epi32(_mm512_castps_si512(left), zero);
+            let right = _mm512_sub_epi32(_mm512_castps_si512(right), zero);
+            // Less than none is none, and what is too much has the upper bit.
+            let words = _mm512_packus_epi32(left, right);
+            *seen = _mm512_or_si512(*seen, words);
+            let steps = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(AFTER_POINT), words);
+            let below = _mm512_maskz_permutexvar_epi8(LOW, steps, _mm512_load_si512(BELOW.0.as_ptr().cast()));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_sub_epi16(words, below));
         }
+    }
+
+    #[inline(always)]
+    fn saw_overflow(self, seen: __m512i) -> bool {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_movepi16_mask(seen) != 0 }
+    }
+
+    #[inline(always)]
+    fn diagonal(self, square: &[[f32; SQUARE_WORDS]; SQUARE_WORDS]) -> __m512 {
+        let mut diagonal = self.splat(0.0);
+        for (place, row) in square.iter().enumerate() {
+            // SAFETY: `self` proves AVX-512 F; the row holds the sixteen numbers that may be read.
+            diagonal = unsafe { _mm512_mask_loadu_ps(diagonal, 1 << place, row.as_ptr()) };
+        }
+        diagonal
     }
 }
