@@ -102,8 +102,9 @@ pub fn layer_norm_to(isa: Isa, norm: &LayerNorm<'_>, rows: &[f32], operand: &mut
     });
 }
 
-/// Numbers that take a microsecond to normalise: fewer are not worth being handed over.
-const LEAST_PART: usize = 3000;
+/// Numbers that take some microseconds to normalise: fewer are not worth being handed over, for a helper has them in another core's
+/// cache.
+const LEAST_PART: usize = 12_000;
 
 impl LayerNorm<'_> {
     /// Numbers in a row, and how many rows there are.

@@ -363,6 +363,8 @@ impl Unit for Tiles {
         let Factors { rows, columns, next_columns: next, kept } = factors;
         assert_eq!(rows.len(), columns.len(), "as many steps of rows as of columns");
         self.clear();
+        // So few rows use their columns once: these come as fast as they can.
+        let next = if n_rows > SIDE / 2 { next } else { &[] };
         let mut next = next.as_chunks::<SIDE>().0.chunks((next.len() / SIDE).div_ceil(rows.len() / STEP).max(1));
         for (rows, columns) in rows.as_chunks().0.iter().zip(columns.as_chunks().0) {
             for line in next.next().unwrap_or_default() {

@@ -32,7 +32,7 @@ pub(super) struct Scratch {
 
 /// Parts for each thread: enough that threads which are held up do not hold up the others, few enough that taking them
 /// costs nothing.
-const PARTS_EACH: usize = 4;
+const PARTS_EACH: usize = 2;
 
 impl Workspace {
     /// Grows with use.
