@@ -36,15 +36,15 @@ impl Tiles {
         match *self {}
     }
 
-    pub(super) fn take_queries(&self, _queries: &[bf16; STEP / 2]) {
-        match *self {}
-    }
-
     pub(super) fn clear_weighted(&self) {
         match *self {}
     }
 
-    pub(super) fn score(&self, _keys: &[bf16; STEP], _half: Half) {
+    pub(super) fn clear_scores(&self) {
+        match *self {}
+    }
+
+    pub(super) fn add_scores(&self, _queries: &[bf16; STEP / 2], _keys: &[bf16; STEP], _half: Half) {
         match *self {}
     }
 
@@ -56,7 +56,7 @@ impl Tiles {
         match *self {}
     }
 
-    pub(super) fn add_weighted(&self, _values: &[bf16; STEP], _half: Half) {
+    pub(super) fn add_weighted(&self, _values: &[bf16; STEP], _dimensions: usize, _half: Half) {
         match *self {}
     }
 
@@ -66,7 +66,7 @@ impl Tiles {
 
     pub(super) fn store_weighted(
         &self,
-        _context: &mut [[f32; SIDE]; TILE_ROWS],
+        _context: &mut [[[f32; SIDE]; TILE_ROWS]; 2],
         _sums: &mut [[f32; TILE_ROWS]; TILE_ROWS],
     ) {
         match *self {}

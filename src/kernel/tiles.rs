@@ -194,75 +194,79 @@ impl Tiles {
     }
 }
 
-/// Attention of sixteen queries: their context is summed up in tiles 0 and 1, the sums of their weights in 2, and their scores
-/// in 3 and 4; 5 holds the queries, 6 takes weights, 7 columns.
-impl Tiles {
-    /// Takes sixteen queries of 32 dimensions.
-    #[inline(always)]
-    pub(super) fn take_queries(&self, queries: &[bf16; STEP / 2]) {
-        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; the load reads the 1024 bytes of the queries.
+/// Adds the products of the weights taken and one tile of values to a tile of the context.
+macro_rules! add_weighted {
+    ($values:ident + $bytes:literal, $context:literal) => {
+        // SAFETY: the guard, on whose method this is called, proves configured tiles; the load reads 1024 of the 2048 bytes of
+        // the values.
         unsafe {
             asm!(
-                "tileloadd tmm5, [{queries} + {stride}]",
+                concat!("tileloadd tmm7, [{values} + {stride} + ", $bytes, "]"),
+                concat!("tdpbf16ps ", $context, ", tmm6, tmm7"),
+                values = in(reg) $values.as_ptr(),
+                stride = in(reg) TILE_ROW_BYTES,
+                options(nostack, readonly),
+            )
+        }
+    };
+}
+
+/// Attention of sixteen queries: the context of the first 32 dimensions is summed up in tiles 0 and 1, of the others in 2 and 3, the
+/// sums of the weights in 4, and scores in 5; 6 takes queries and weights, 7 keys and values.
+impl Tiles {
+    /// Forgets what was summed up.
+    #[inline(always)]
+    pub(super) fn clear_weighted(&self) {
+        // SAFETY: the guard proves that tiles are configured.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "tilezero tmm4",
+                options(nomem, nostack)
+            );
+        }
+    }
+
+    /// Forgets the scores.
+    #[inline(always)]
+    pub(super) fn clear_scores(&self) {
+        // SAFETY: the guard proves that tiles are configured.
+        unsafe { asm!("tilezero tmm5", options(nomem, nostack)) };
+    }
+
+    /// Adds the products of sixteen queries and one half of 32 keys, of 32 dimensions.
+    #[inline(always)]
+    pub(super) fn add_scores(&self, queries: &[bf16; STEP / 2], keys: &[bf16; STEP], half: Half) {
+        let keys: &[bf16; STEP / 2] = &keys.as_chunks().0[half as usize];
+        // SAFETY: the guard proves configured tiles of 16 rows of 64 bytes; each load reads the 1024 bytes of one side.
+        unsafe {
+            asm!(
+                "tileloadd tmm6, [{queries} + {stride}]",
+                "tileloadd tmm7, [{keys} + {stride}]",
+                "tdpbf16ps tmm5, tmm6, tmm7",
                 queries = in(reg) queries.as_ptr(),
+                keys = in(reg) keys.as_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,
                 options(nostack, readonly),
             );
         }
     }
 
-    /// Forgets what was summed up.
-    #[inline(always)]
-    pub(super) fn clear_weighted(&self) {
-        // SAFETY: the guard proves that tiles are configured.
-        unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", options(nomem, nostack)) };
-    }
-
-    /// Scores one half of 32 keys for the queries taken.
-    #[inline(always)]
-    pub(super) fn score(&self, keys: &[bf16; STEP], half: Half) {
-        // SAFETY: the guard proves configured tiles; each load reads 1024 of the 2048 bytes of the keys.
-        unsafe {
-            match half {
-                Half::Left => asm!(
-                    "tilezero tmm3",
-                    "tileloadd tmm7, [{keys} + {stride}]",
-                    "tdpbf16ps tmm3, tmm5, tmm7",
-                    keys = in(reg) keys.as_ptr(),
-                    stride = in(reg) TILE_ROW_BYTES,
-                    options(nostack, readonly),
-                ),
-                Half::Right => asm!(
-                    "tilezero tmm4",
-                    "tileloadd tmm7, [{keys} + {stride} + 1024]",
-                    "tdpbf16ps tmm4, tmm5, tmm7",
-                    keys = in(reg) keys.as_ptr(),
-                    stride = in(reg) TILE_ROW_BYTES,
-                    options(nostack, readonly),
-                ),
-            }
-        }
-    }
-
-    /// Writes the scores of one half.
+    /// Writes the scores as those of one half of the keys.
     #[inline(always)]
     pub(super) fn store_scores(&self, scores: &mut [[f32; SIDE]; TILE_ROWS], half: Half) {
-        // SAFETY: the guard proves configured tiles; each store fills one half of sixteen rows of 128 bytes.
+        let scores = scores.as_flattened_mut()[half as usize * SIDE / 2..].as_mut_ptr();
+        // SAFETY: the guard proves configured tiles; the store fills one half of sixteen rows of 128 bytes.
         unsafe {
-            match half {
-                Half::Left => asm!(
-                    "tilestored [{scores} + {row}], tmm3",
-                    scores = in(reg) scores.as_mut_ptr(),
-                    row = in(reg) SIDE * size_of::<f32>(),
-                    options(nostack),
-                ),
-                Half::Right => asm!(
-                    "tilestored [{scores} + {row} + 64], tmm4",
-                    scores = in(reg) scores.as_mut_ptr(),
-                    row = in(reg) SIDE * size_of::<f32>(),
-                    options(nostack),
-                ),
-            }
+            asm!(
+                "tilestored [{scores} + {row}], tmm5",
+                scores = in(reg) scores,
+                row = in(reg) SIDE * size_of::<f32>(),
+                options(nostack),
+            );
         }
     }
 
@@ -280,27 +284,14 @@ impl Tiles {
         }
     }
 
-    /// Adds the products of the weights taken and one half of 32 values.
+    /// Adds the products of the weights taken and 32 values, of one half of the first 32 dimensions or of the others.
     #[inline(always)]
-    pub(super) fn add_weighted(&self, values: &[bf16; STEP], half: Half) {
-        // SAFETY: the guard proves configured tiles; each load reads 1024 of the 2048 bytes of the values.
-        unsafe {
-            match half {
-                Half::Left => asm!(
-                    "tileloadd tmm7, [{values} + {stride}]",
-                    "tdpbf16ps tmm0, tmm6, tmm7",
-                    values = in(reg) values.as_ptr(),
-                    stride = in(reg) TILE_ROW_BYTES,
-                    options(nostack, readonly),
-                ),
-                Half::Right => asm!(
-                    "tileloadd tmm7, [{values} + {stride} + 1024]",
-                    "tdpbf16ps tmm1, tmm6, tmm7",
-                    values = in(reg) values.as_ptr(),
-                    stride = in(reg) TILE_ROW_BYTES,
-                    options(nostack, readonly),
-                ),
-            }
+    pub(super) fn add_weighted(&self, values: &[bf16; STEP], dimensions: usize, half: Half) {
+        match (dimensions, half) {
+            (0, Half::Left) => add_weighted!(values + "0", "tmm0"),
+            (0, Half::Right) => add_weighted!(values + "1024", "tmm1"),
+            (_, Half::Left) => add_weighted!(values + "0", "tmm2"),
+            (_, Half::Right) => add_weighted!(values + "1024", "tmm3"),
         }
     }
 
@@ -311,7 +302,7 @@ impl Tiles {
         unsafe {
             asm!(
                 "tileloadd tmm7, [{ones} + {stride}]",
-                "tdpbf16ps tmm2, tmm6, tmm7",
+                "tdpbf16ps tmm4, tmm6, tmm7",
                 ones = in(reg) ones.as_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,
                 options(nostack, readonly),
@@ -319,21 +310,25 @@ impl Tiles {
         }
     }
 
-    /// Writes the context of the queries, and sixteen times the sum of each one's weights.
+    /// Writes the context of the queries, of the first 32 dimensions and of the others, and sixteen times the sum of each one's
+    /// weights.
     #[inline(always)]
     pub(super) fn store_weighted(
         &self,
-        context: &mut [[f32; SIDE]; TILE_ROWS],
+        [first, others]: &mut [[[f32; SIDE]; TILE_ROWS]; 2],
         sums: &mut [[f32; TILE_ROWS]; TILE_ROWS],
     ) {
-        // SAFETY: the guard proves configured tiles; two stores fill both halves of sixteen rows of 128 bytes, the third
+        // SAFETY: the guard proves configured tiles; two stores each fill both halves of sixteen rows of 128 bytes, the last one
         // sixteen rows of 64.
         unsafe {
             asm!(
-                "tilestored [{context} + {row}], tmm0",
-                "tilestored [{context} + {row} + 64], tmm1",
-                "tilestored [{sums} + {stride}], tmm2",
-                context = in(reg) context.as_mut_ptr(),
+                "tilestored [{first} + {row}], tmm0",
+                "tilestored [{first} + {row} + 64], tmm1",
+                "tilestored [{others} + {row}], tmm2",
+                "tilestored [{others} + {row} + 64], tmm3",
+                "tilestored [{sums} + {stride}], tmm4",
+                first = in(reg) first.as_mut_ptr(),
+                others = in(reg) others.as_mut_ptr(),
                 row = in(reg) SIDE * size_of::<f32>(),
                 sums = in(reg) sums.as_mut_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,

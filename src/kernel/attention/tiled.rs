@@ -36,7 +36,11 @@ impl TileKernel for Tiled<'_> {
         for head in job.heads() {
             if head.is_plain() {
                 scratch.take_head(simd, &head, &PAIRED);
-                if scratch.attend_unshifted(simd, tiles, &head, context) {
+                let trusted = match head.n_steps() {
+                    1 => scratch.attend_unshifted::<S, 1>(simd, tiles, &head, context),
+                    _ => scratch.attend_unshifted::<S, 2>(simd, tiles, &head, context),
+                };
+                if trusted {
                     continue;
                 }
             }
@@ -49,9 +53,9 @@ impl TileKernel for Tiled<'_> {
 }
 
 impl Head<'_> {
-    /// Whether scores are products and nothing else, of one step of dimensions.
+    /// Whether scores are products and nothing else, of as many dimensions as there are tiles for.
     fn is_plain(&self) -> bool {
-        self.settings.mask == Mask::Full && self.settings.bias.is_none() && self.n_steps() == 1
+        self.settings.mask == Mask::Full && self.settings.bias.is_none() && self.n_steps() <= 2
     }
 }
 
@@ -73,7 +77,8 @@ struct Stripe([[f32; SIDE]; TILE_ROWS]);
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
 struct Context {
-    numbers: Stripe,
+    /// Of the first 32 dimensions, and of the others.
+    numbers: [[[f32; SIDE]; TILE_ROWS]; 2],
     sums: [[f32; TILE_ROWS]; TILE_ROWS],
 }
 
@@ -115,26 +120,38 @@ struct Place {
 }
 
 impl Scratch {
-    /// Writes the context of a head, or says that the sum of some weights is not to be trusted.
+    /// Writes the context of a head of `STEPS` times 32 dimensions, or says that the sum of some weights is not to be trusted.
     #[inline(always)]
-    fn attend_unshifted<S: BesideTiles>(&mut self, simd: S, tiles: &Tiles, head: &Head<'_>, to: &Writer<'_>) -> bool {
+    fn attend_unshifted<S: BesideTiles, const STEPS: usize>(
+        &mut self,
+        simd: S,
+        tiles: &Tiles,
+        head: &Head<'_>,
+        to: &Writer<'_>,
+    ) -> bool {
         self.stripes.take_length(head.len);
-        let queries = &self.queries.as_chunks().0[..head.len.div_ceil(TILE_ROWS)];
-        let (keys, values) = (self.keys.as_chunks().0, self.values.as_chunks().0);
-        let (n_stripes, scale, seen) = (queries.len() * keys.len(), head.scale(), simd.nothing_seen());
-        let mut work = Work { tiles, queries, keys, values, scale, stripes: &mut self.stripes, seen };
-        let (mut before, mut next) = (work.last_place(), Place { queries: 0, panel: 0 });
-        work.score_first();
+        let (queries, keys) = (self.queries.as_chunks().0.as_chunks().0, self.keys.as_chunks().0.as_chunks().0);
+        let (values, n_queries) = (self.values.as_chunks().0, head.len.div_ceil(TILE_ROWS));
+        let (n_stripes, scale, seen) = (n_queries * keys.len(), head.scale(), simd.nothing_seen());
+        let mut work =
+            Work::<S, STEPS> { tiles, queries, n_queries, keys, values, scale, stripes: &mut self.stripes, seen };
+        let first = Place { queries: 0, panel: 0 };
+        let (mut before, mut now) = (work.last_place(), first);
+        let mut next = work.place_after(first);
+        for half in [Half::Left, Half::Right] {
+            work.score(now, half);
+            tiles.store_scores(&mut work.stripes.scores[0].0, half);
+        }
+        work.score(next, Half::Left);
         let mut trusted = true;
         for stripe in 0..n_stripes {
-            let now = next;
-            next = work.place_after(now);
-            work.turn(simd, stripe, before, next);
+            let after = work.place_after(next);
+            work.turn(simd, stripe, before, [next, after]);
             // What came before the first stripe was nothing.
             if work.finishes(before) && stripe > 0 {
                 trusted &= work.write(simd, head, before.queries, to);
             }
-            before = now;
+            (before, now, next) = (now, next, after);
         }
         work.sum_up_last(n_stripes - 1, before);
         work.write(simd, head, before.queries, to) && trusted && !simd.saw_overflow(work.seen)
@@ -142,10 +159,14 @@ impl Scratch {
 }
 
 /// A head on its way.
-struct Work<'a, S: BesideTiles> {
+struct Work<'a, S: BesideTiles, const STEPS: usize> {
     tiles: &'a Tiles,
-    queries: &'a [[bf16; STEP / 2]],
-    keys: &'a [[bf16; STEP]],
+    /// For 32 queries the dimensions, step by step.
+    queries: &'a [[[bf16; STEP]; STEPS]],
+    /// How many times sixteen queries there are.
+    n_queries: usize,
+    keys: &'a [[[bf16; STEP]; STEPS]],
+    /// Step by step the panels of all values.
     values: &'a [[bf16; STEP]],
     scale: f32,
     stripes: &'a mut Stripes,
@@ -153,10 +174,10 @@ struct Work<'a, S: BesideTiles> {
     seen: S::Seen,
 }
 
-impl<S: BesideTiles> Work<'_, S> {
+impl<S: BesideTiles, const STEPS: usize> Work<'_, S, STEPS> {
     #[inline(always)]
     fn last_place(&self) -> Place {
-        Place { queries: self.queries.len() - 1, panel: self.keys.len() - 1 }
+        Place { queries: self.n_queries - 1, panel: self.keys.len() - 1 }
     }
 
     /// The stripe that follows, panel by panel and then queries by queries; after the last comes the first.
@@ -165,7 +186,7 @@ impl<S: BesideTiles> Work<'_, S> {
         if panel + 1 < self.keys.len() {
             return Place { queries, panel: panel + 1 };
         }
-        Place { queries: if queries + 1 < self.queries.len() { queries + 1 } else { 0 }, panel: 0 }
+        Place { queries: if queries + 1 < self.n_queries { queries + 1 } else { 0 }, panel: 0 }
     }
 
     /// Whether the context of the queries is complete with this stripe.
@@ -174,40 +195,35 @@ impl<S: BesideTiles> Work<'_, S> {
         place.panel + 1 == self.keys.len()
     }
 
-    /// Scores the first stripe.
-    #[inline(always)]
-    fn score_first(&mut self) {
-        self.tiles.take_queries(&self.queries[0]);
-        for half in [Half::Left, Half::Right] {
-            self.tiles.score(&self.keys[0], half);
-            self.tiles.store_scores(&mut self.stripes.scores[0].0, half);
-        }
-    }
-
-    /// Makes the weights of a stripe, scores the `next` one and sums up the one `before`.
+    /// Makes the weights of a stripe, sums up the one `before`, and scores the second half of the `next` one and the first half of
+    /// the one `after`.
     ///
     /// Between two instructions for tiles come some rows of weights: few instructions can wait at a time, and those for tiles wait
-    /// long. The same work in three pieces takes half as long again.
+    /// long, a store for the product before it most of all. The same work in three pieces takes half as long again.
     #[inline(always)]
-    fn turn(&mut self, simd: S, stripe: usize, before: Place, next: Place) {
-        let (tiles, keys, values) = (self.tiles, &self.keys[next.panel], &self.values[before.panel]);
-        if next.panel == 0 {
-            tiles.take_queries(&self.queries[next.queries]);
+    fn turn(&mut self, simd: S, stripe: usize, before: Place, [next, after]: [Place; 2]) {
+        let (tiles, other) = (self.tiles, (stripe + 1) % 2);
+        tiles.store_scores(&mut self.stripes.scores[other].0, Half::Left);
+        self.score(next, Half::Right);
+        self.weigh(simd, stripe, 0..4);
+        tiles.take_weights(&self.stripes.weights[other].0);
+        tiles.add_weighted(self.values_of(before, 0), 0, Half::Left);
+        self.weigh(simd, stripe, 4..6);
+        tiles.add_weighted(self.values_of(before, 0), 0, Half::Right);
+        self.weigh(simd, stripe, 6..8);
+        if STEPS > 1 {
+            tiles.add_weighted(self.values_of(before, 1), 1, Half::Left);
+            self.weigh(simd, stripe, 8..9);
+            tiles.add_weighted(self.values_of(before, 1), 1, Half::Right);
+            self.weigh(simd, stripe, 9..10);
+        } else {
+            self.weigh(simd, stripe, 8..10);
         }
-        tiles.score(keys, Half::Left);
-        self.weigh(simd, stripe, 0..3);
-        tiles.score(keys, Half::Right);
-        self.weigh(simd, stripe, 3..6);
-        tiles.take_weights(&self.stripes.weights[(stripe + 1) % 2].0);
-        tiles.add_weighted(values, Half::Left);
-        self.weigh(simd, stripe, 6..9);
-        tiles.add_weighted(values, Half::Right);
-        self.weigh(simd, stripe, 9..12);
         tiles.add_weights(self.ones_of(before));
-        self.weigh(simd, stripe, 12..14);
-        tiles.store_scores(&mut self.stripes.scores[(stripe + 1) % 2].0, Half::Left);
-        self.weigh(simd, stripe, 14..TILE_ROWS);
-        tiles.store_scores(&mut self.stripes.scores[(stripe + 1) % 2].0, Half::Right);
+        self.weigh(simd, stripe, 10..12);
+        tiles.store_scores(&mut self.stripes.scores[other].0, Half::Right);
+        self.score(after, Half::Left);
+        self.weigh(simd, stripe, 12..TILE_ROWS);
         if self.finishes(before) {
             self.take_context();
         }
@@ -216,12 +232,29 @@ impl<S: BesideTiles> Work<'_, S> {
     /// Sums up the last stripe.
     #[inline(always)]
     fn sum_up_last(&mut self, stripe: usize, place: Place) {
-        let (tiles, values) = (self.tiles, &self.values[place.panel]);
-        tiles.take_weights(&self.stripes.weights[stripe % 2].0);
-        tiles.add_weighted(values, Half::Left);
-        tiles.add_weighted(values, Half::Right);
-        tiles.add_weights(self.ones_of(place));
+        self.tiles.take_weights(&self.stripes.weights[stripe % 2].0);
+        for step in 0..STEPS {
+            for half in [Half::Left, Half::Right] {
+                self.tiles.add_weighted(self.values_of(place, step), step, half);
+            }
+        }
+        self.tiles.add_weights(self.ones_of(place));
         self.take_context();
+    }
+
+    /// Scores one half of the keys.
+    #[inline(always)]
+    fn score(&self, place: Place, half: Half) {
+        self.tiles.clear_scores();
+        let (queries, keys) = (&self.queries[place.queries / 2], &self.keys[place.panel]);
+        for step in 0..STEPS {
+            self.tiles.add_scores(&queries[step].as_chunks().0[place.queries % 2], &keys[step], half);
+        }
+    }
+
+    #[inline(always)]
+    fn values_of(&self, place: Place, step: usize) -> &[bf16; STEP] {
+        &self.values[step * self.keys.len() + place.panel]
     }
 
     #[inline(always)]
@@ -232,7 +265,7 @@ impl<S: BesideTiles> Work<'_, S> {
     #[inline(always)]
     fn take_context(&mut self) {
         let Context { numbers, sums } = &mut self.stripes.context;
-        self.tiles.store_weighted(&mut numbers.0, sums);
+        self.tiles.store_weighted(numbers, sums);
         self.tiles.clear_weighted();
     }
 
@@ -241,11 +274,12 @@ impl<S: BesideTiles> Work<'_, S> {
     fn weigh(&mut self, simd: S, stripe: usize, queries: Range<usize>) {
         let Stripes { scores, weights, .. } = &mut *self.stripes;
         let (scale, shift) = (simd.splat(self.scale), simd.splat(POWER_SHIFT));
-        let lines = &mut weights[stripe % 2].0.as_chunks_mut::<SIDE>().0[queries.clone()];
-        for (scores, line) in scores[stripe % 2].0[queries].iter().zip(lines) {
-            let left = simd.mul_add(simd.load(scores), scale, shift);
-            let right = simd.mul_add(simd.load(&scores[S::LANES..]), scale, shift);
-            simd.store_powers(left, right, line, &mut self.seen);
+        let (scores, lines) = (&scores[stripe % 2].0, weights[stripe % 2].0.as_chunks_mut::<SIDE>().0);
+        // Counted: the compiler would not inline the start of two zipped iterators.
+        for query in queries {
+            let left = simd.mul_add(simd.load(&scores[query]), scale, shift);
+            let right = simd.mul_add(simd.load(&scores[query][S::LANES..]), scale, shift);
+            simd.store_powers(left, right, &mut lines[query], &mut self.seen);
         }
     }
 
@@ -257,8 +291,10 @@ impl<S: BesideTiles> Work<'_, S> {
         let mut factors = [0.0; TILE_ROWS];
         simd.store(simd.div(simd.splat(1.0), sums), &mut factors);
         let first = queries * TILE_ROWS;
-        for (row, (numbers, &factor)) in numbers.0.iter_mut().zip(&factors).take(head.len - first).enumerate() {
-            head.write(simd, (first + row, 0), factor, numbers, to);
+        for (step, numbers) in numbers.iter_mut().enumerate().take(STEPS) {
+            for row in 0..TILE_ROWS.min(head.len - first) {
+                head.write(simd, (first + row, step), factors[row], &mut numbers[row], to);
+            }
         }
         let not_small = simd.bits(simd.greater(sums, simd.splat(TRUSTED.start)));
         let not_large = simd.bits(simd.greater(simd.splat(TRUSTED.end), sums));

@@ -78,27 +78,33 @@ fn gelu_on_its_way_to_bf16_is_off_by_less_than_its_rounding() {
 /// Weights of which some are too large or too small for f32 before they are divided by their sum.
 #[test]
 fn attention_is_right_whatever_the_size_of_scores() {
-    let settings = Attention { n_heads: 2, head_dim: 32, scale: 1.0, mask: Mask::Full, bias: None };
-    let lengths = [1, 31, 33, 70];
-    let width = 3 * settings.n_heads * settings.head_dim;
-    let n_tokens: usize = lengths.iter().sum();
-    for (size, shift) in
-        [1e-3f32, 1.0, 30.0, 1e3].into_iter().flat_map(|size| [0.0, -40.0, 40.0].map(|shift| (size, shift)))
-    {
-        // Queries of a size, and keys that all have a part of one direction: it shifts the scores of a query.
-        let mut rows = numbers(n_tokens * width, 23);
-        for row in rows.chunks_exact_mut(width) {
-            let (queries, rest) = row.split_at_mut(width / 3);
-            for (query, key) in queries.chunks_exact_mut(32).zip(rest.chunks_exact_mut(32)) {
-                query.iter_mut().for_each(|number| *number *= size);
-                (query[0], key[0]) = (8.0, shift);
-            }
+    // Shifts of 130 make powers that bf16 has no place for.
+    let shifts = [0.0, -40.0, 40.0, 130.0];
+    for head_dim in [32, 24, 48, 64] {
+        for (size, shift) in [1e-3f32, 1.0, 30.0, 1e3].into_iter().flat_map(|size| shifts.map(|shift| (size, shift))) {
+            check_attention(head_dim, size, shift);
         }
-        for isa in Isa::available() {
-            let (found, expected) = both_attentions(isa, Precision::Bf16, &settings, &rows, &lengths);
-            for (&found, expected) in found.iter().zip(expected) {
-                assert_close(found, expected, 0.02, &format!("{isa}, size {size}, shift {shift}"));
-            }
+    }
+}
+
+/// Queries of a size, and keys that all have a part of one direction: it shifts the scores of a query.
+fn check_attention(head_dim: usize, size: f32, shift: f32) {
+    let settings = Attention { n_heads: 2, head_dim, scale: 1.0, mask: Mask::Full, bias: None };
+    let lengths = [1, 31, 33, 70];
+    let width = 3 * settings.n_heads * head_dim;
+    let n_tokens: usize = lengths.iter().sum();
+    let mut rows = numbers(n_tokens * width, 23);
+    for row in rows.chunks_exact_mut(width) {
+        let (queries, rest) = row.split_at_mut(width / 3);
+        for (query, key) in queries.chunks_exact_mut(head_dim).zip(rest.chunks_exact_mut(head_dim)) {
+            query.iter_mut().for_each(|number| *number *= size);
+            (query[0], key[0]) = (8.0, shift);
+        }
+    }
+    for isa in Isa::available() {
+        let (found, expected) = both_attentions(isa, Precision::Bf16, &settings, &rows, &lengths);
+        for (&found, expected) in found.iter().zip(expected) {
+            assert_close(found, expected, 0.02, &format!("{isa}, {head_dim} dimensions, size {size}, shift {shift}"));
         }
     }
 }

@@ -22,6 +22,9 @@ use super::number::{Number, SUMS};
 /// What cublasLt may use beside: what NVIDIA advises for Hopper; less makes it choose slower ways.
 const WORKSPACE_BYTES: usize = 32 << 20;
 
+/// Bytes that every matrix begins at a multiple of, parts of larger ones included; cublasLt takes it for 256 unless told.
+const LEAST_ALIGNMENT: u32 = 16;
+
 /// `CUBLAS_OP_T`, which the bindings of cublasLt leave to those of cublas.
 const TRANSPOSED: i32 = 1;
 
@@ -231,14 +234,25 @@ struct Preference(cublasLtMatmulPreference_t);
 
 impl Preference {
     fn new() -> Result<Self, CublasError> {
+        use cublasLtMatmulPreferenceAttributes_t as Attribute;
         let this = Self(result::create_matmul_pref()?);
-        let bytes = WORKSPACE_BYTES;
-        let attribute = cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
-        // SAFETY: as for `Description::set`.
-        unsafe {
-            result::set_matmul_pref_attribute(this.0, attribute, (&raw const bytes).cast(), size_of::<usize>())?;
+        this.set(Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &WORKSPACE_BYTES)?;
+        for side in [
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        ] {
+            this.set(side, &LEAST_ALIGNMENT)?;
         }
         Ok(this)
+    }
+
+    fn set<V>(&self, attribute: cublasLtMatmulPreferenceAttributes_t, value: &V) -> Result<(), CublasError> {
+        // SAFETY: as for `Description::set`.
+        unsafe {
+            result::set_matmul_pref_attribute(self.0, attribute, std::ptr::from_ref(value).cast(), size_of::<V>())
+        }
     }
 }
 
