@@ -66,8 +66,8 @@ fn check_version(path: &Path) -> Result<()> {
     if !asked.status.success() {
         let said = String::from_utf8_lossy(&asked.stderr);
         let cause = format!("does not start ({}): {}", asked.status, said.lines().next().unwrap_or("it says nothing"));
-        let hint = "install the libraries of CUDA 13 (cuBLAS, cuBLASLt, cuRAND, NVRTC and the runtime) where the system \
-                    finds them, or name their folder in LD_LIBRARY_PATH";
+        let hint = "install the libraries of CUDA 13 (cuBLASLt and NVRTC) where the system finds them, or name their folder \
+                    in LD_LIBRARY_PATH";
         return Err(Error::Device(Problem::new(thing(), cause).hint(hint)));
     }
     let found = String::from_utf8_lossy(&asked.stdout);

@@ -1,7 +1,7 @@
 //! For every row the rows most like it: as many questions as there are rows.
 //!
-//! So many that arithmetic bounds them and not memory, unlike the few of [`super::best`], which a GPU would only wait for:
-//! rows cross the bus to it more slowly than the processor reads them.
+//! So many that arithmetic bounds them and not memory, unlike the few of [`super::best`], for which rows would have to cross the
+//! bus to a GPU once: more slowly, by what buses and memories are made for, than the processor reads them.
 
 use rayon::prelude::*;
 

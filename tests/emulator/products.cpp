@@ -14,6 +14,8 @@ enum Type { F32 = 0, F16 = 2, BF16 = 14 };
 enum { SUM_F32 = 68 };
 enum DescriptionAttribute { TRANSPOSE_LEFT = 3, TRANSPOSE_RIGHT = 4, EPILOGUE = 7, BIAS_POINTER = 8 };
 enum { EPILOGUE_DEFAULT = 1, EPILOGUE_BIAS = 4 };
+// Of the preference: those of the four matrices, A to D.
+enum { LEAST_ALIGNMENT_FIRST = 5, LEAST_ALIGNMENT_LAST = 8 };
 
 struct Layout {
     int type;
@@ -128,8 +130,9 @@ int cublasLtMatmulPreferenceDestroy(void *preference) {
     return SUCCESS;
 }
 
-int cublasLtMatmulPreferenceSetAttribute(void *, int, const void *, std::size_t size) {
-    return size == sizeof(std::uint64_t) ? SUCCESS : INVALID_VALUE;
+int cublasLtMatmulPreferenceSetAttribute(void *, int attribute, const void *, std::size_t size) {
+    const bool is_alignment = attribute >= LEAST_ALIGNMENT_FIRST && attribute <= LEAST_ALIGNMENT_LAST;
+    return size == (is_alignment ? sizeof(std::uint32_t) : sizeof(std::uint64_t)) ? SUCCESS : INVALID_VALUE;
 }
 
 int cublasLtMatmulAlgoGetHeuristic(void *, void *description, void *left, void *right, void *, void *product, void *,

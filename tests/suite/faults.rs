@@ -295,6 +295,7 @@ fn a_model_folder_with_a_missing_file_is_refused_before_the_work() {
     assert!(!desk.path("papers.db").exists(), "nothing was begun");
 }
 
+#[cfg(not(feature = "cuda"))]
 #[test]
 fn cuda_in_a_build_without_it_is_refused() {
     let desk = Desk::new();

@@ -24,7 +24,7 @@ use crate::models::{self, Encoder, ModelFolder, Pooling, Rows};
 /// Lanes that batches are sized for.
 const LANES: usize = 2;
 
-/// Tokens of a batch beyond which the device is no better used.
+/// Tokens of a batch beyond which the device should be no better used; not measured.
 const MOST_TOKENS: usize = 1 << 16;
 /// Less is no batch: where not even this fits, the first one fails and says so.
 const LEAST_TOKENS: usize = 1 << 10;
