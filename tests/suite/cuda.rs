@@ -10,10 +10,13 @@ use thematic::encode::{Device, Encoder, Kind, Options, Precision, WITH_CUDA};
 use thematic::kernel::{Driver, Gpu};
 use thematic::models::{ModelFolder, Settings, resolve};
 use thematic::progress::Silent;
+use thematic::vectors::Vectors;
 
 use crate::encode::{
     architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, smallest_cosine_of, tiny_texts,
 };
+use crate::program::Desk;
+use crate::shards::stored;
 use crate::tiny::{BERT_OUTPUT, Variant, fixture, open, variants, with_idle_heads};
 
 #[cfg(feature = "cuda")]
@@ -208,6 +211,36 @@ fn a_batch_that_finds_no_memory_is_halved_and_the_run_goes_on() {
     assert!(!embed(None, "whole.npy").contains("has no memory"));
     let read = |name: &str| std::fs::read(folder.path().join(name)).expect("vectors");
     assert!(read("halved.npy") == read("whole.npy"), "other vectors from other batches");
+}
+
+#[test]
+fn shards_by_two_gpus_have_their_papers_in_order_and_the_vectors_of_the_processor() {
+    if !device_is_there() || !emulated() {
+        println!("skipped: only of emulated devices are there as many as are wanted");
+        return;
+    }
+    let desk = Desk::new();
+    for shard in 0..3 {
+        let paper = |paper| format!(r#"{{"id": "{shard}-{paper}", "text": "ice {paper} {}"}}"#, "melts ".repeat(paper));
+        desk.write(&format!("in/{shard}.jsonl"), (0..9).map(paper).collect::<Vec<_>>().join("\n"));
+    }
+    let model = fixture("tiny-bert").display().to_string();
+    let embed = |output: &str, device: &str| {
+        let arguments =
+            ["embed", "--shards", "in", output, "--device", device, "--precision", "f32", "--model", &model];
+        let said = desk.run_with(&arguments, &[("EMULATED_DEVICES", "2")]);
+        assert_eq!(said.code, 0, "{said:?}");
+    };
+    embed("gpus", "cuda:0,cuda:1");
+    embed("processor", "cpu");
+    for shard in 0..3 {
+        let of = |folder: &str| stored(&desk.path(&format!("{folder}/{shard}.parquet")));
+        let ((ids, vectors), (expected_ids, expected)) = (of("gpus"), of("processor"));
+        assert!(ids.len() == 9 && ids == expected_ids, "{ids:?}");
+        let rows = |rows: Vec<Vec<f32>>| Vectors::normalised(rows[0].len(), rows.concat()).expect("rows");
+        let cosine = smallest_cosine_of(&rows(vectors), &rows(expected));
+        assert!(cosine >= EXACT, "{cosine}");
+    }
 }
 
 /// Whether the device is one of `tests/emulator`.

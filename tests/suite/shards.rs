@@ -17,7 +17,7 @@ use crate::program::{Desk, Said, example_papers};
 use crate::tiny::fixture;
 
 /// Ids and vectors of a file, in its order.
-fn stored(path: &Path) -> (Vec<String>, Vec<Vec<f32>>) {
+pub(crate) fn stored(path: &Path) -> (Vec<String>, Vec<Vec<f32>>) {
     let file = fs::File::open(path).expect("a file of vectors");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("rows");
     let (mut ids, mut vectors) = (Vec::new(), Vec::new());
