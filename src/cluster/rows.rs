@@ -1,8 +1,9 @@
 //! The rows that are grouped, and who finds the nearest centroid of each: the processor, or a GPU.
 //!
 //! On a GPU every row is compared with every centroid each time: the bounds by which [`nearest::relabel`] spares most
-//! products need rows to be gathered and decided one by one, where a GPU should gain least (not measured). Labels differ from the processor's
-//! only where scores lie within rounding of each other, the width of a row times f32's epsilon on each side.
+//! products need rows to be gathered and decided one by one, where a GPU should gain least (not measured). Labels differ
+//! from the processor's only where scores lie within rounding of each other, the width of a row times f32's epsilon on each
+//! side.
 
 use super::nearest::{self, Centroids};
 use super::{Fit, Settings, Sweep, SweepSettings};

@@ -56,7 +56,7 @@ impl Tiles {
         match *self {}
     }
 
-    pub(super) fn add_weighted(&self, _values: &[bf16; STEP], _dimensions: usize, _half: Half) {
+    pub(super) fn add_weighted(&self, _values: &[bf16; STEP], _step: usize, _half: Half) {
         match *self {}
     }
 

@@ -196,19 +196,20 @@ impl Tiles {
 
 /// Adds the products of the weights taken and one tile of values to a tile of the context.
 macro_rules! add_weighted {
-    ($values:ident + $bytes:literal, $context:literal) => {
-        // SAFETY: the guard, on whose method this is called, proves configured tiles; the load reads 1024 of the 2048 bytes of
-        // the values.
+    ($values:ident, $context:literal) => {{
+        let values: &[bf16; STEP / 2] = $values;
+        // SAFETY: the guard, in whose method this stands, proves configured tiles of 16 rows of 64 bytes; the load reads the
+        // 1024 bytes of the values.
         unsafe {
             asm!(
-                concat!("tileloadd tmm7, [{values} + {stride} + ", $bytes, "]"),
+                "tileloadd tmm7, [{values} + {stride}]",
                 concat!("tdpbf16ps ", $context, ", tmm6, tmm7"),
-                values = in(reg) $values.as_ptr(),
+                values = in(reg) values.as_ptr(),
                 stride = in(reg) TILE_ROW_BYTES,
                 options(nostack, readonly),
-            )
+            );
         }
-    };
+    }};
 }
 
 /// Attention of sixteen queries: the context of the first 32 dimensions is summed up in tiles 0 and 1, of the others in 2 and 3, the
@@ -284,14 +285,15 @@ impl Tiles {
         }
     }
 
-    /// Adds the products of the weights taken and 32 values, of one half of the first 32 dimensions or of the others.
+    /// Adds the products of the weights taken and one half of a step of 32 values: of the first 32 dimensions or of the others.
     #[inline(always)]
-    pub(super) fn add_weighted(&self, values: &[bf16; STEP], dimensions: usize, half: Half) {
-        match (dimensions, half) {
-            (0, Half::Left) => add_weighted!(values + "0", "tmm0"),
-            (0, Half::Right) => add_weighted!(values + "1024", "tmm1"),
-            (_, Half::Left) => add_weighted!(values + "0", "tmm2"),
-            (_, Half::Right) => add_weighted!(values + "1024", "tmm3"),
+    pub(super) fn add_weighted(&self, values: &[bf16; STEP], step: usize, half: Half) {
+        let values = &values.as_chunks().0[half as usize];
+        match (step, half) {
+            (0, Half::Left) => add_weighted!(values, "tmm0"),
+            (0, Half::Right) => add_weighted!(values, "tmm1"),
+            (_, Half::Left) => add_weighted!(values, "tmm2"),
+            (_, Half::Right) => add_weighted!(values, "tmm3"),
         }
     }
 

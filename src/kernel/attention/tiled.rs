@@ -135,9 +135,8 @@ impl Scratch {
         let (n_stripes, scale, seen) = (n_queries * keys.len(), head.scale(), simd.nothing_seen());
         let mut work =
             Work::<S, STEPS> { tiles, queries, n_queries, keys, values, scale, stripes: &mut self.stripes, seen };
-        let first = Place { queries: 0, panel: 0 };
-        let (mut before, mut now) = (work.last_place(), first);
-        let mut next = work.place_after(first);
+        let (mut before, mut now) = (work.last_place(), Place { queries: 0, panel: 0 });
+        let mut next = work.place_after(now);
         for half in [Half::Left, Half::Right] {
             work.score(now, half);
             tiles.store_scores(&mut work.stripes.scores[0].0, half);
