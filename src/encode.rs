@@ -28,6 +28,7 @@ pub use options::{EngineChoice, Options, Precision, PromptChoice, available_thre
 pub use pickle::unpickle;
 pub use prepared::Prepared;
 pub use stream::{Finished, Order, Summary};
+pub use tokens::TextExtent;
 
 use std::num::NonZeroUsize;
 

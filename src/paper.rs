@@ -117,6 +117,11 @@ impl Paper {
         std::iter::once(&self.id).chain(&self.aliases)
     }
 
+    /// Whether it says what `other` says: both have the same title and abstract.
+    pub fn has_text_of(&self, other: &Self) -> bool {
+        self.title == other.title && self.abstract_text == other.abstract_text
+    }
+
     /// `title. abstract`, or whichever of the two there is: the text that is embedded.
     pub fn text(&self) -> String {
         joined_text(&self.title, &self.abstract_text)

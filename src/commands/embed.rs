@@ -7,6 +7,7 @@ use super::{Outcome, print_json, settings};
 use crate::cli::Embed;
 use crate::engine::{self, EmbedReport, ModelChoice};
 use crate::error::{Error, Problem, Result};
+use crate::ingest::Skip;
 use crate::output::VectorFormat;
 use crate::store::Collection;
 use crate::terminal::{Talk, counted, grouped};
@@ -80,20 +81,23 @@ fn to_collection(arguments: &Embed, path: &Path, choice: ModelChoice, talk: &Tal
     let encoder = engine::load_encoder(&choice, talk)?;
     let mut collection =
         if arguments.inputs.is_empty() { Collection::open(path)? } else { Collection::create_or_open(path)? };
-    let inputs = settings::inputs(&arguments.inputs);
-    let mut outcome = Outcome::Done;
-    let mut skipped = 0;
-    if !inputs.is_empty() {
-        let added = engine::add_papers(&mut collection, &inputs, &options, talk, &mut |skip| skips.add(skip));
-        outcome = skips.finish(added.as_ref().map_or(0, |added| added.records), talk)?;
-        let added = added?;
-        skipped = added.skipped;
-        talk.say(&settings::said_of_adding(&added));
+    if arguments.inputs.is_empty() {
+        let report = engine::embed_collection(&mut collection, &encoder, talk)?;
+        show_collection(arguments, &report, path, talk)?;
+        return Ok(Outcome::Done);
     }
-    let report = engine::embed_collection(&mut collection, &encoder, talk)?;
-    let report = EmbedReport { skipped, ..report };
-    show(arguments, &report, &format!("{} in {}", counted(report.papers, "paper"), path.display()), talk)?;
+    let inputs = settings::inputs(&arguments.inputs);
+    let on_skip = &mut |skip: &Skip| skips.add(skip);
+    let embedded = engine::embed_papers(&mut collection, &inputs, &options, &encoder, talk, on_skip);
+    let outcome = skips.finish(embedded.as_ref().map_or(0, |(added, _)| added.records), talk)?;
+    let (added, report) = embedded?;
+    talk.say(&settings::said_of_adding(&added));
+    show_collection(arguments, &report, path, talk)?;
     Ok(outcome)
+}
+
+fn show_collection(arguments: &Embed, report: &EmbedReport, path: &Path, talk: &Talk) -> Result<()> {
+    show(arguments, report, &format!("{} in {}", counted(report.papers, "paper"), path.display()), talk)
 }
 
 fn show(arguments: &Embed, report: &EmbedReport, place: &str, talk: &Talk) -> Result<()> {

@@ -7,6 +7,7 @@ use super::{Outcome, print_json, settings};
 use crate::cli::Explore;
 use crate::engine::{self, ClusterReport, QueryEncoder, Recommendation, Request};
 use crate::error::Result;
+use crate::ingest::Skip;
 use crate::progress::Progress;
 use crate::search::Strategy;
 use crate::store::{Collection, Filter};
@@ -23,10 +24,11 @@ pub(super) fn run(arguments: &Explore, talk: &Talk) -> Result<Outcome> {
     let choice = settings::keeping_model(settings::model(&arguments.encode, None), path)?;
     let encoder = engine::load_encoder(&choice, talk)?;
     let mut collection = Collection::create_or_open(path)?;
-    let added = engine::add_papers(&mut collection, &inputs, &options, talk, &mut |skip| skips.add(skip));
-    let outcome = skips.finish(added.as_ref().map_or(0, |added| added.records), talk)?;
-    talk.say(&settings::said_of_adding(&added?));
-    let embedded = engine::embed_collection(&mut collection, &encoder, talk)?;
+    let on_skip = &mut |skip: &Skip| skips.add(skip);
+    let embedded = engine::embed_papers(&mut collection, &inputs, &options, &encoder, talk, on_skip);
+    let outcome = skips.finish(embedded.as_ref().map_or(0, |(added, _)| added.records), talk)?;
+    let (added, embedded) = embedded?;
+    talk.say(&settings::said_of_adding(&added));
     talk.say(&format!("embedded {} with {}", counted(embedded.embedded, "paper"), embedded.model));
     // Its memory, on a GPU above all, is of use to what comes next.
     drop(encoder);

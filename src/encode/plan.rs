@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use crate::encode::tokens::{PackedTokens, Tokenised};
+use crate::encode::tokens::{PackedTokens, TextExtent, Tokenised};
 
 /// Texts that go through the engine together.
 #[derive(Debug)]
@@ -14,8 +14,8 @@ pub(super) struct Job {
     pub(super) members: Vec<usize>,
     /// Their tokens, in the order of `members`.
     pub(super) tokens: PackedTokens,
-    /// How many of them were longer than the model reads.
-    pub(super) truncated: usize,
+    /// How much was read of each, in the order of `members`.
+    pub(super) extents: Vec<TextExtent>,
 }
 
 /// Cuts texts into jobs of at most `budget` tokens, counted as the longest text times the number of texts. A text
@@ -31,7 +31,7 @@ pub(super) fn jobs(texts: &[Tokenised], budget: usize, unpooled: usize) -> Vec<J
         jobs.push(Job {
             members: members.to_vec(),
             tokens: PackedTokens::pack(members.iter().map(|&text| texts[text].ids.as_slice()), unpooled),
-            truncated: members.iter().filter(|&&text| texts[text].truncated).count(),
+            extents: members.iter().map(|&text| texts[text].extent()).collect(),
         });
         rest = later;
     }

@@ -20,6 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::encode::plan::{self, Job};
+use crate::encode::tokens::TextExtent;
 use crate::encode::worker::Worker;
 use crate::encode::{Encoder, Kind};
 use crate::error::{Error, Problem, Result};
@@ -43,6 +44,8 @@ pub struct Finished<K> {
     pub keys: Vec<K>,
     /// Unit rows.
     pub vectors: Vectors,
+    /// How much was read of each text.
+    pub extents: Vec<TextExtent>,
 }
 
 /// What a stream amounted to.
@@ -54,6 +57,14 @@ pub struct Summary {
     pub truncated: u64,
     /// Tokens that were read.
     pub tokens: u64,
+}
+
+impl Summary {
+    fn count(&mut self, extents: &[TextExtent]) {
+        self.texts += extents.len() as u64;
+        self.truncated += extents.iter().filter(|extent| extent.truncated).count() as u64;
+        self.tokens += extents.iter().map(|extent| u64::from(extent.tokens)).sum::<u64>();
+    }
 }
 
 /// Texts in a window, and their bytes: enough to find texts of like length, little enough to hold several.
@@ -113,8 +124,7 @@ struct Done {
     window: usize,
     members: Vec<usize>,
     vectors: Vectors,
-    truncated: usize,
-    tokens: usize,
+    extents: Vec<TextExtent>,
 }
 
 impl Encoder {
@@ -264,8 +274,7 @@ impl Encoder {
 
     fn finish(&self, Computed { task: Task { window, job }, rows }: Computed) -> Result<Done> {
         let vectors = guarded(|| self.vectors(&rows))?;
-        let (truncated, tokens) = (job.truncated, job.tokens.ids.len());
-        Ok(Done { window: window.number, members: job.members, vectors, truncated, tokens })
+        Ok(Done { window: window.number, members: job.members, vectors, extents: job.extents })
     }
 }
 
@@ -331,9 +340,7 @@ fn deliver<K, S: FnMut(Finished<K>) -> Result<()>>(
             Err(RecvTimeoutError::Disconnected) if delivery.open.is_empty() => return Ok(summary),
             Err(RecvTimeoutError::Disconnected) => return Err(gone()),
         };
-        summary.texts += done.members.len() as u64;
-        summary.truncated += done.truncated as u64;
-        summary.tokens += done.tokens as u64;
+        summary.count(&done.extents);
         progress.advance(done.members.len() as u64);
         delivery.take(done)?;
     }
@@ -378,13 +385,14 @@ struct Delivery<K, S> {
 struct Open<K> {
     keys: Vec<Option<K>>,
     left: usize,
-    /// The rows so far; only kept where order matters.
+    /// The rows so far, and how much was read of each text; only kept where order matters.
     rows: Vec<f32>,
+    extents: Vec<TextExtent>,
 }
 
 impl<K> Open<K> {
     fn new(keys: Vec<K>) -> Self {
-        Self { left: keys.len(), keys: keys.into_iter().map(Some).collect(), rows: Vec::new() }
+        Self { left: keys.len(), keys: keys.into_iter().map(Some).collect(), rows: Vec::new(), extents: Vec::new() }
     }
 }
 
@@ -407,12 +415,14 @@ impl<K, S: FnMut(Finished<K>) -> Result<()>> Delivery<K, S> {
         match self.order {
             Order::AsFinished => {
                 let keys = done.members.iter().filter_map(|&member| window.keys[member].take()).collect();
-                (self.sink)(Finished { keys, vectors: done.vectors })?;
+                (self.sink)(Finished { keys, vectors: done.vectors, extents: done.extents })?;
             }
             Order::AsGiven => {
                 window.rows.resize(window.keys.len() * self.dimensions, 0.0);
-                for (&member, row) in done.members.iter().zip(done.vectors.rows()) {
+                window.extents.resize(window.keys.len(), TextExtent::default());
+                for ((&member, row), &extent) in done.members.iter().zip(done.vectors.rows()).zip(&done.extents) {
                     window.rows[member * self.dimensions..][..self.dimensions].copy_from_slice(row);
+                    window.extents[member] = extent;
                 }
             }
         }
@@ -427,7 +437,8 @@ impl<K, S: FnMut(Finished<K>) -> Result<()>> Delivery<K, S> {
             self.want_window();
             if self.order == Order::AsGiven {
                 let keys = window.keys.into_iter().flatten().collect();
-                (self.sink)(Finished { keys, vectors: Vectors::from_unit_rows(self.dimensions, window.rows)? })?;
+                let vectors = Vectors::from_unit_rows(self.dimensions, window.rows)?;
+                (self.sink)(Finished { keys, vectors, extents: window.extents })?;
             }
         }
         Ok(())

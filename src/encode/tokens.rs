@@ -73,6 +73,21 @@ pub(super) struct Tokenised {
     pub(super) truncated: bool,
 }
 
+/// How much of a text was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TextExtent {
+    /// Tokens that were read.
+    pub tokens: u32,
+    /// Whether there were more, which the model does not read.
+    pub truncated: bool,
+}
+
+impl Tokenised {
+    pub(super) fn extent(&self) -> TextExtent {
+        TextExtent { tokens: u32::try_from(self.ids.len()).unwrap_or(u32::MAX), truncated: self.truncated }
+    }
+}
+
 /// A tokenizer with the model's own marks and limits.
 pub(super) struct TextTokenizer {
     tokenizer: Tokenizer,

@@ -72,6 +72,11 @@ impl PaperEncoder {
         self.template.apply(paper)
     }
 
+    /// The same of a title and an abstract.
+    pub(super) fn joined(&self, title: &str, abstract_text: &str) -> String {
+        self.template.join(title, abstract_text)
+    }
+
     /// What a collection records of the model.
     pub(super) fn record(&self) -> ModelRecord {
         let identity = self.encoder.identity();

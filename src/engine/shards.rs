@@ -20,8 +20,8 @@ use serde::Serialize;
 
 use self::manifest::{Entry, Header, Manifest};
 use self::plan::Shard;
-use super::add::{AddReport, OnSkip, read_papers};
 use super::model::PaperEncoder;
+use super::read::{OnSkip, ReadReport, read_papers};
 use crate::encode::{Finished, Kind, Order, Summary};
 use crate::error::{Error, Result};
 use crate::ingest::{self, Input, Skip};
@@ -145,7 +145,7 @@ enum Event {
     Papers(Vec<Paper>),
     Skipped(Skip),
     /// The shard is over.
-    End(Result<AddReport>),
+    End(Result<ReadReport>),
 }
 
 /// Reads shard after shard until nobody listens any more.
@@ -177,7 +177,7 @@ struct Reading<'a> {
 }
 
 /// What each shard held, once it was read to its end.
-type Ends = Mutex<Vec<Option<AddReport>>>;
+type Ends = Mutex<Vec<Option<ReadReport>>>;
 
 /// A vector's shard and paper.
 type Key = (usize, PaperId);
@@ -208,12 +208,12 @@ impl Iterator for Reading<'_> {
 
 impl Reading<'_> {
     /// Notes what a shard held; one that cannot be opened is warned of, and the next is read.
-    fn end(&mut self, end: Result<AddReport>) -> Result<()> {
+    fn end(&mut self, end: Result<ReadReport>) -> Result<()> {
         let name = &self.shards[self.shard].name;
         let report = match end {
             Err(error @ Error::Io { .. }) => {
                 (self.on_skip)(&Skip::file(name.clone(), error.to_string()))?;
-                AddReport { skipped: 1, ..AddReport::default() }
+                ReadReport { skipped: 1, ..ReadReport::default() }
             }
             other => other?,
         };

@@ -54,17 +54,11 @@ impl Collection {
     /// # Errors
     /// [`Error::Collection`] where the file cannot be written, [`Error::Interrupted`].
     pub fn index_text(&mut self, progress: &dyn Progress) -> Result<u64> {
-        let mut backlog = self.read(Backlog::of)?;
-        if backlog.total() == 0 {
+        let backlog = self.index_backlog()?;
+        if backlog == 0 {
             return Ok(0);
         }
-        if backlog.changed > 0 && backlog.is_dearer_than_all() {
-            backlog = self.write(|transaction| {
-                empty(transaction)?;
-                Backlog::of(transaction)
-            })?;
-        }
-        progress.begin(Phase { doing: "indexing words", units: "papers", total: Some(backlog.total()) });
+        progress.begin(Phase { doing: "indexing words", units: "papers", total: Some(backlog) });
         let indexed = self.index_in_steps(progress);
         progress.end();
         indexed
@@ -76,13 +70,38 @@ impl Collection {
             if progress.cancelled() {
                 return Err(Error::Interrupted);
             }
-            let done = self.write(|transaction| step(transaction, STEP_PAPERS))?;
+            let done = self.index_step()?;
             if done == 0 {
                 return Ok(indexed);
             }
             indexed += done;
             progress.advance(done);
         }
+    }
+
+    /// How many papers the index lacks, before [`Self::index_step`] is called until none is left. An index of which too
+    /// much has changed is emptied first.
+    ///
+    /// # Errors
+    /// [`Error::Collection`] where the file cannot be written.
+    pub fn index_backlog(&mut self) -> Result<u64> {
+        let backlog = self.read(Backlog::of)?;
+        if backlog.changed == 0 || !backlog.is_dearer_than_all() {
+            return Ok(backlog.total());
+        }
+        let backlog = self.write(|transaction| {
+            empty(transaction)?;
+            Backlog::of(transaction)
+        })?;
+        Ok(backlog.total())
+    }
+
+    /// Indexes some of the papers that the index lacks, and says how many; none is left where that is 0.
+    ///
+    /// # Errors
+    /// [`Error::Collection`] where the file cannot be written; what was done before is kept.
+    pub fn index_step(&mut self) -> Result<u64> {
+        self.write(|transaction| step(transaction, STEP_PAPERS))
     }
 }
 

@@ -107,19 +107,53 @@ impl Collection {
         })
     }
 
-    /// Stores the vectors of a batch in one transaction.
+    /// The rows, titles and abstracts of those of `rows` that have no vector of `model`, in that order.
+    ///
+    /// # Errors
+    /// As [`Self::current_model`].
+    pub fn texts_without_vector(&self, model: ModelKey, rows: &[RowId]) -> Result<Vec<(RowId, String, String)>> {
+        self.read(|connection| {
+            let sql = "SELECT row, title, abstract FROM paper p WHERE row = ?2
+                       AND NOT EXISTS (SELECT 1 FROM vector v WHERE v.model = ?1 AND v.paper = p.row)";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut text_of = |row: &RowId| {
+                let fields = |found: &Row<'_>| Ok((found.get(0)?, found.get(1)?, found.get(2)?));
+                statement.query_row(params![model, row], fields).optional().transpose()
+            };
+            rows.iter().filter_map(&mut text_of).collect()
+        })
+    }
+
+    /// Stores the vectors of a batch in one transaction, and says for each whether it was. `batch` names for each the row and the hash of
+    /// the text it was made from; it is left out where by now there is no such paper, or one of another text, by the hash
+    /// that `hash_of` makes of a title and an abstract.
     ///
     /// # Errors
     /// [`Error::Collection`] where the file cannot be written; then none of the batch is stored.
-    pub fn put_vectors(&mut self, model: ModelKey, batch: &[(RowId, String)], vectors: &Vectors) -> Result<()> {
+    pub fn put_vectors(
+        &mut self,
+        model: ModelKey,
+        batch: &[(RowId, String)],
+        vectors: &Vectors,
+        hash_of: impl Fn(&str, &str) -> String,
+    ) -> Result<Vec<bool>> {
         assert_eq!(batch.len(), vectors.len(), "a vector for every row of the batch");
         self.write(|transaction| {
+            let mut text = transaction.prepare_cached("SELECT title, abstract FROM paper WHERE row = ?1")?;
             let sql = "INSERT OR REPLACE INTO vector (paper, model, text_hash, value) VALUES (?1, ?2, ?3, ?4)";
             let mut statement = transaction.prepare_cached(sql)?;
+            let mut stored = Vec::with_capacity(batch.len());
             for ((row, hash), vector) in batch.iter().zip(vectors.rows()) {
-                statement.execute(params![row, model, hash, to_bytes(vector)])?;
+                let hash_of_found =
+                    |found: &Row<'_>| Ok(hash_of(found.get_ref(0)?.as_str()?, found.get_ref(1)?.as_str()?));
+                let is_current = text.query_row([row], hash_of_found).optional()?.as_ref() == Some(hash);
+                if is_current {
+                    statement.execute(params![row, model, hash, to_bytes(vector)])?;
+                }
+                stored.push(is_current);
             }
-            schema::bump_generation(transaction)
+            schema::bump_generation(transaction)?;
+            Ok(stored)
         })
     }
 

@@ -22,6 +22,7 @@ mod label;
 mod layers;
 mod lexical;
 mod listing;
+mod meanwhile;
 mod models;
 mod program;
 mod quality;

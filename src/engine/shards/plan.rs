@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::super::add::OnSkip;
+use super::super::read::OnSkip;
 use crate::error::{Error, Problem, Result};
 use crate::ingest;
 
