@@ -87,7 +87,7 @@ fn options() -> Options {
 }
 
 /// A record by that name, of the paper `number`; the longer text of two has the last word.
-fn record(name: serde_json::Value, number: usize, sentences: usize) -> String {
+fn record(name: &serde_json::Value, number: usize, sentences: usize) -> String {
     let word = |place: usize| WORDS[(number * 7 + place * (number % 5 + 1)) % WORDS.len()];
     let sentence =
         |at: usize| format!("{} {at} of {number} lies under {} and {}.", word(at), word(at + 1), word(at + 2));
@@ -105,12 +105,12 @@ fn doi(number: usize) -> String {
 /// Papers; then some of them again with more to say, as they are, and with a name that makes one of two.
 fn records() -> String {
     let arxiv = |number: usize| format!("2101.{number:05}");
-    let first = (0..PAPERS).map(|number| record(json!({"doi": doi(number)}), number, 2));
-    let others = (0..PAPERS / 10).map(|number| record(json!({"arxiv_id": arxiv(number)}), PAPERS + number, 2));
-    let again = (0..PAPERS).step_by(3).map(|number| record(json!({"doi": doi(number)}), number, 2 + number % 4));
+    let first = (0..PAPERS).map(|number| record(&json!({"doi": doi(number)}), number, 2));
+    let others = (0..PAPERS / 10).map(|number| record(&json!({"arxiv_id": arxiv(number)}), PAPERS + number, 2));
+    let again = (0..PAPERS).step_by(3).map(|number| record(&json!({"doi": doi(number)}), number, 2 + number % 4));
     let both = (0..PAPERS / 10)
         .step_by(7)
-        .map(|number| record(json!({"doi": doi(number), "arxiv_id": arxiv(number)}), PAPERS + number, 3));
+        .map(|number| record(&json!({"doi": doi(number), "arxiv_id": arxiv(number)}), PAPERS + number, 3));
     first.chain(others).chain(again).chain(both).collect()
 }
 
@@ -203,7 +203,7 @@ fn who_fails_ends_the_other() {
 
 #[test]
 fn inputs_without_a_paper_leave_the_model_as_it_is() {
-    let bench = Bench::new(&record(json!({"doi": doi(1)}), 1, 2));
+    let bench = Bench::new(&record(&json!({"doi": doi(1)}), 1, 2));
     let path = bench.path("papers.db");
     bench.one_after_the_other(&path, &encoder(1));
     let model = || Collection::open(&path).expect("a collection").current_model().expect("a model").expect("a model").1;
@@ -223,7 +223,7 @@ fn inputs_without_a_paper_leave_the_model_as_it_is() {
 
 #[test]
 fn a_vector_of_a_text_that_is_no_more_is_not_stored() {
-    let bench = Bench::new(&(0..3).map(|number| record(json!({"doi": doi(number)}), number, 1)).collect::<String>());
+    let bench = Bench::new(&(0..3).map(|number| record(&json!({"doi": doi(number)}), number, 1)).collect::<String>());
     let path = bench.path("papers.db");
     bench.one_after_the_other(&path, &encoder(1));
     let mut collection = Collection::open(&path).expect("a collection");
