@@ -13,12 +13,12 @@ use crate::encode::{Device, WITH_CUDA};
 use crate::engine;
 use crate::error::{Error, Problem, Result};
 
-/// Checks the GPUs that were asked for. In a program without CUDA it does not return where they are usable.
+/// Checks the GPUs that were asked for, or that `auto` means. In a program without CUDA it does not return where they are usable.
 ///
 /// # Errors
 /// [`Error::Device`] for whatever is missing.
 pub(super) fn to_cuda_program(cli: &Cli) -> Result<()> {
-    let Some(Device::Cuda(gpus)) = cli.device() else { return Ok(()) };
+    let Some(gpus) = cli.device().and_then(Device::gpus) else { return Ok(()) };
     engine::check_gpus(gpus)?;
     if WITH_CUDA {
         return Ok(());

@@ -220,7 +220,11 @@ impl Reading<'_> {
         self.counts.skipped += report.skipped;
         if report.records == 0 {
             self.counts.failed += 1;
-            self.progress.warn(&format!("`{name}` holds no paper that can be read: no vectors are written for it"));
+            let written = match self.shards[self.shard].output.exists() {
+                true => "the vectors of what it held before are left as they are",
+                false => "no vectors are written for it",
+            };
+            self.progress.warn(&format!("`{name}` holds no paper that can be read: {written}"));
         }
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)[self.shard] = Some(report);
         self.shard += 1;

@@ -16,7 +16,7 @@ use crate::encode::{
     architecture_texts, golden, golden_texts, smallest_cosine, smallest_cosine_by_mode, smallest_cosine_of, tiny_texts,
 };
 use crate::program::Desk;
-use crate::shards::stored;
+use crate::shards::{killed_until_it_is_done, stored};
 use crate::tiny::{BERT_OUTPUT, Variant, fixture, open, variants, with_idle_heads};
 
 #[cfg(feature = "cuda")]
@@ -241,6 +241,16 @@ fn shards_by_two_gpus_have_their_papers_in_order_and_the_vectors_of_the_processo
         let cosine = smallest_cosine_of(&rows(vectors), &rows(expected));
         assert!(cosine >= EXACT, "{cosine}");
     }
+}
+
+#[test]
+fn a_kill_of_shards_on_a_gpu_leaves_nothing_half_written() {
+    if !device_is_there() {
+        return;
+    }
+    let model = fixture("tiny-bert").display().to_string();
+    // An emulated device takes its time for every token.
+    killed_until_it_is_done(3, &["--device", "cuda", "--max-length", "16", "--model", &model]);
 }
 
 /// Whether the device is one of `tests/emulator`.

@@ -4,12 +4,14 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, FixedSizeListArray};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, RecordBatch, StringArray};
 use arrow::datatypes::Float32Type;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
@@ -30,7 +32,8 @@ pub(crate) fn stored(path: &Path) -> (Vec<String>, Vec<Vec<f32>>) {
     (ids, vectors)
 }
 
-/// The example papers in `count` files of equal length below `in/`, the second compressed, the third in a folder.
+/// The example papers in `count` files of equal length below `in/`: the second compressed, the third in a folder, the fourth
+/// compressed in another way, the fifth as Parquet.
 fn shards(desk: &Desk, count: usize) {
     let text = fs::read_to_string(example_papers()).expect("the examples");
     let lines: Vec<&str> = text.lines().collect();
@@ -43,9 +46,26 @@ fn shards(desk: &Desk, count: usize) {
                 desk.write("in/part-1.jsonl.gz", encoder.finish().expect("gzip"));
             }
             2 => drop(desk.write("in/more/part-2.jsonl", part)),
+            3 => drop(desk.write("in/part-3.jsonl.zst", zstd::encode_all(part.as_bytes(), 1).expect("memory"))),
+            4 => drop(desk.write("in/part-4.parquet", as_parquet(&part))),
             _ => drop(desk.write(&format!("in/part-{at}.jsonl"), part)),
         }
     }
+}
+
+/// Papers as JSON Lines in the columns that a table of papers has.
+fn as_parquet(lines: &str) -> Vec<u8> {
+    let papers: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let column = |name: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter(papers.iter().map(|paper| paper[name].as_str().map(str::to_owned))))
+    };
+    let columns = ["id", "title", "abstract"].map(|name| (name, column(name)));
+    let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("a footer");
+    bytes
 }
 
 /// A model that takes no time.
@@ -75,15 +95,17 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn each_file_becomes_one_with_the_vectors_that_the_file_alone_gives() {
     let desk = Desk::new();
-    shards(&desk, 4);
+    shards(&desk, 6);
     let report = embed(&desk).json();
-    assert_eq!((&report["shards"], &report["written"], &report["kept"]), (&4.into(), &4.into(), &0.into()));
+    assert_eq!((&report["shards"], &report["written"], &report["kept"]), (&6.into(), &6.into(), &0.into()));
     let mut total = 0;
     for (input, output) in [
         ("in/part-0.jsonl", "out/part-0.parquet"),
         ("in/part-1.jsonl.gz", "out/part-1.parquet"),
         ("in/more/part-2.jsonl", "out/more/part-2.parquet"),
-        ("in/part-3.jsonl", "out/part-3.parquet"),
+        ("in/part-3.jsonl.zst", "out/part-3.parquet"),
+        ("in/part-4.parquet", "out/part-4.parquet"),
+        ("in/part-5.jsonl", "out/part-5.parquet"),
     ] {
         desk.done(&["embed", input, "-o", "alone.parquet", "--model", &model()]);
         let (ids, vectors) = stored(&desk.path(output));
@@ -95,6 +117,8 @@ fn each_file_becomes_one_with_the_vectors_that_the_file_alone_gives() {
         assert_eq!(entry["papers"], ids.len(), "{entry}");
     }
     assert_eq!(report["papers"], total);
+    let examples = fs::read_to_string(example_papers()).expect("the examples");
+    assert_eq!(total, examples.lines().count(), "a row a record");
 }
 
 #[test]
@@ -124,6 +148,13 @@ fn a_file_that_holds_no_papers_is_named_and_the_others_go_on() {
     for name in ["a-picture.jsonl", "empty.jsonl"] {
         assert!(said.err.contains(&format!("`{name}` holds no paper that can be read")), "{}", said.err);
     }
+    let before = stored(&desk.path("out/part-0.parquet"));
+    desk.write("in/part-0.jsonl", "what was here is gone\n");
+    let said = embed(&desk);
+    let left =
+        "`part-0.jsonl` holds no paper that can be read: the vectors of what it held before are left as they are";
+    assert!(said.err.contains(left), "{}", said.err);
+    assert!(stored(&desk.path("out/part-0.parquet")) == before);
     let strict = desk.run(&["embed", "--shards", "in", "out", "--strict", "--model", &model()]);
     assert_eq!(strict.code, 5, "what failed is tried again: {strict:?}");
 }
@@ -152,30 +183,36 @@ fn what_cannot_go_together_is_refused_before_any_work() {
 
 #[test]
 fn a_kill_leaves_nothing_half_written_and_the_next_run_goes_on() {
+    killed_until_it_is_done(usize::MAX, &["--model", &model()]);
+}
+
+/// Kills runs over twelve files of the examples, of each so many papers, ever later until one gets to its end undisturbed,
+/// and looks at what each leaves.
+pub(crate) fn killed_until_it_is_done(papers: usize, options: &[&str]) {
     let desk = Desk::new();
-    let text = fs::read_to_string(example_papers()).expect("the examples");
+    let examples = fs::read_to_string(example_papers()).expect("the examples");
+    let text: String = examples.lines().take(papers).map(|line| format!("{line}\n")).collect();
     for shard in 0..12 {
         desk.write(&format!("in/part-{shard:02}.jsonl"), &text);
     }
     fs::create_dir(desk.path("out")).expect("a folder");
-    let model = model();
-    let arguments = ["embed", "--shards", "in", "out", "--quiet", "--model", &model];
-    // Ever later kills, until one run gets to its end undisturbed.
+    let arguments = [&["embed", "--shards", "in", "out", "--quiet"], options].concat();
     let mut pause = Duration::from_millis(20);
     loop {
         let mut child = desk.command(&arguments).stderr(Stdio::null()).spawn().expect("the program");
         std::thread::sleep(pause);
-        if child.try_wait().expect("a status").is_some_and(|status| status.success()) {
-            break;
+        match child.try_wait().expect("a status") {
+            Some(status) if status.success() => break,
+            Some(status) => panic!("it ended by itself: {status}"),
+            None => child.kill().expect("a kill"),
         }
-        child.kill().expect("a kill");
         child.wait().expect("an end");
         for path in
             files_below(&desk.path("out")).iter().filter(|path| path.extension().is_some_and(|e| e == "parquet"))
         {
             assert_eq!(stored(path).0.len(), text.lines().count(), "{}", path.display());
         }
-        pause += Duration::from_millis(60);
+        pause += pause / 2 + Duration::from_millis(40);
     }
     let whole: Vec<PathBuf> = files_below(&desk.path("out"));
     assert_eq!(whole.len(), 13, "twelve files and the manifest, nothing else: {whole:?}");
