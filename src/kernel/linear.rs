@@ -51,6 +51,8 @@ pub enum Output<'a> {
     Rows(&'a mut [f32]),
     /// Added to what is there, row-major: the residual path.
     Residual(&'a mut [f32]),
+    /// The same where the residual path is the left side of products too, in its precision.
+    ResidualOperand(&'a mut Operand),
     /// The left side of the next product, of its precision; it takes the shape.
     Operand(&'a mut Operand),
     /// Multiplied with what is there, number by number: the gate of a feed-forward part.
@@ -118,9 +120,9 @@ pub fn linear(
             assert_eq!(rows.len(), input.n_rows() * weights.n_out, "the output has another shape than the product");
         }
         Output::Operand(operand) => operand.reshape(input.n_rows(), weights.n_out),
-        Output::Gate(operand) => {
+        Output::Gate(operand) | Output::ResidualOperand(operand) => {
             let shape = (operand.n_rows(), operand.dim(), operand.precision());
-            assert_eq!(shape, (input.n_rows(), weights.n_out, input.precision()), "what is gated has another shape");
+            assert_eq!(shape, (input.n_rows(), weights.n_out, input.precision()), "what is there has another shape");
         }
     }
     // SAFETY: every tile of the product is finished once, and each row of it writes its own columns; those of a step of
@@ -153,6 +155,7 @@ enum Target<'a> {
     Rows(Places<'a, f32>),
     Residual(Places<'a, f32>),
     Operand(Writer<'a>),
+    ResidualOperand(Writer<'a>),
     Gate(Writer<'a>),
 }
 
@@ -167,6 +170,7 @@ impl<'a> Target<'a> {
                 Output::Residual(rows) => Self::Residual(Places::new(rows)),
                 Output::Operand(operand) => Self::Operand(operand.writer()),
                 Output::Gate(operand) => Self::Gate(operand.writer()),
+                Output::ResidualOperand(operand) => Self::ResidualOperand(operand.writer()),
             }
         }
     }
@@ -174,7 +178,9 @@ impl<'a> Target<'a> {
     fn rounds(&self) -> bool {
         match self {
             Self::Rows(_) | Self::Residual(_) => false,
-            Self::Operand(operand) | Self::Gate(operand) => operand.precision() == Precision::Bf16,
+            Self::Operand(operand) | Self::Gate(operand) | Self::ResidualOperand(operand) => {
+                operand.precision() == Precision::Bf16
+            }
         }
     }
 }
@@ -278,6 +284,7 @@ impl Finish<'_> {
                 Target::Residual(out) => add_row(simd, out.part(places), results),
                 Target::Operand(operand) => operand.write(simd, row, column, results),
                 Target::Gate(operand) => operand.multiply(simd, row, column, results),
+                Target::ResidualOperand(operand) => operand.add(simd, row, column, results),
             }
         }
     }

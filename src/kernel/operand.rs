@@ -62,6 +62,15 @@ impl Operand {
         isa.run(Fill { rows, dim, to });
     }
 
+    /// Writes all numbers to row-major `rows`.
+    pub fn copy_to(&mut self, isa: Isa, rows: &mut [f32]) {
+        assert_eq!(rows.len(), self.n_rows * self.dim, "the rows have another shape");
+        let dim = self.dim;
+        // SAFETY: nobody else reads or writes.
+        let from = unsafe { self.writer() };
+        isa.run(Copy { from, dim, rows });
+    }
+
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.n_rows
@@ -172,22 +181,57 @@ impl Writer<'_> {
     /// Multiplies the numbers of `row` from `column` on with vectors, as [`Self::write`] would write them.
     #[inline(always)]
     pub(super) fn multiply<S: Simd, const N: usize>(&self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
-        let mut products = *vectors;
+        self.combine(simd, row, column, vectors, |there, vector| simd.mul(there, vector));
+    }
+
+    /// Adds vectors to the numbers of `row` from `column` on, as [`Self::write`] would write them.
+    #[inline(always)]
+    pub(super) fn add<S: Simd, const N: usize>(&self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
+        self.combine(simd, row, column, vectors, |there, vector| simd.add(there, vector));
+    }
+
+    #[inline(always)]
+    fn combine<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        column: usize,
+        vectors: &[S::F32; N],
+        combined: impl Fn(S::F32, S::F32) -> S::F32,
+    ) {
+        let mut results = *vectors;
         match self.precision {
             Precision::F32 => {
                 let there = self.singles(row, column, N * S::LANES);
-                for (product, there) in products.iter_mut().zip(there.chunks(S::LANES)) {
-                    *product = simd.mul(*product, simd.load_up_to(there));
+                for (result, there) in results.iter_mut().zip(there.chunks(S::LANES)) {
+                    *result = combined(simd.load_up_to(there), *result);
                 }
             }
             Precision::Bf16 => {
                 let there = self.halves(self.line(row, column / SIDE) + column % SIDE, N * S::LANES);
-                for (product, there) in products.iter_mut().zip(there.chunks_exact(S::LANES)) {
-                    *product = simd.mul(*product, simd.load_bf16(there));
+                for (result, there) in results.iter_mut().zip(there.chunks_exact(S::LANES)) {
+                    *result = combined(simd.load_bf16(there), *result);
                 }
             }
         }
-        self.write(simd, row, column, &products);
+        self.write(simd, row, column, &results);
+    }
+
+    /// Reads one row.
+    #[inline(always)]
+    pub(super) fn read_row<S: Simd>(&self, simd: S, row: usize, numbers: &mut [f32]) {
+        assert_eq!(numbers.len(), self.dim, "a row of this operand");
+        match self.precision {
+            Precision::F32 => numbers.copy_from_slice(self.singles(row, 0, self.dim)),
+            Precision::Bf16 => {
+                for (step, numbers) in numbers.chunks_mut(SIDE).enumerate() {
+                    let line = self.halves(self.line(row, step), SIDE);
+                    for (numbers, line) in numbers.chunks_mut(S::LANES).zip(line.chunks_exact(S::LANES)) {
+                        simd.store_up_to(simd.load_bf16(line), numbers);
+                    }
+                }
+            }
+        }
     }
 
     /// Writes rows that lie in lines one after the other, from `first` on; for bf16 only.
@@ -270,6 +314,23 @@ impl Kernel for Fill<'_> {
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         for (row, numbers) in self.rows.chunks_exact(self.dim).enumerate() {
             self.to.write_row(simd, row, numbers);
+        }
+    }
+}
+
+struct Copy<'a> {
+    from: Writer<'a>,
+    dim: usize,
+    rows: &'a mut [f32],
+}
+
+impl Kernel for Copy<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        for (row, numbers) in self.rows.chunks_exact_mut(self.dim).enumerate() {
+            self.from.read_row(simd, row, numbers);
         }
     }
 }

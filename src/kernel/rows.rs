@@ -2,8 +2,10 @@
 
 #![expect(unsafe_code, reason = "several threads write rows of one matrix")]
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
-use super::operand::{Operand, Writer};
+use super::operand::{Operand, Precision, SIDE, Writer};
 use super::places::Places;
 use super::simd::{Kernel, Simd};
 use super::{Isa, Workspace};
@@ -99,6 +101,17 @@ pub fn layer_norm_to(isa: Isa, norm: &LayerNorm<'_>, rows: &[f32], operand: &mut
     workspace.share(n_rows, norm.least_rows(), |part, scratch| {
         let (first, numbers) = (part.start, &rows[part.start * dim..part.end * dim]);
         isa.run(NormaliseTo { norm, rows: numbers, first, operand: &operand, row: &mut scratch.row });
+    });
+}
+
+/// As [`layer_norm`], of the rows of an operand, which are rounded to its precision.
+pub fn layer_norm_in_place(isa: Isa, norm: &LayerNorm<'_>, operand: &mut Operand, workspace: &mut Workspace) {
+    assert_eq!(operand.dim(), norm.scale.len(), "a scale for each number of a row");
+    let n_rows = operand.n_rows();
+    // SAFETY: each thread writes rows that no other one has.
+    let operand = unsafe { operand.writer() };
+    workspace.share(n_rows, norm.least_rows(), |part, scratch| {
+        isa.run(NormaliseInPlace { norm, rows: part, operand: &operand, numbers: &mut scratch.row });
     });
 }
 
@@ -215,6 +228,119 @@ impl Kernel for NormaliseTo<'_> {
             self.row.copy_from_slice(numbers);
             normalise_row(simd, self.norm, self.row);
             self.operand.write_row(simd, row, self.row);
+        }
+    }
+}
+
+struct NormaliseInPlace<'a> {
+    norm: &'a LayerNorm<'a>,
+    rows: Range<usize>,
+    operand: &'a Writer<'a>,
+    numbers: &'a mut Buffer<f32>,
+}
+
+impl Kernel for NormaliseInPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        let Self { norm, rows, operand, numbers } = self;
+        let dim = norm.scale.len();
+        match operand.precision() {
+            Precision::F32 => rows.for_each(|row| normalise_row(simd, norm, operand.singles(row, 0, dim))),
+            Precision::Bf16 if dim.is_multiple_of(SIDE) => {
+                numbers.resize(TOGETHER * dim);
+                let mut row = rows.start;
+                while row + TOGETHER <= rows.end {
+                    normalise_lines::<S, TOGETHER>(simd, norm, operand, row, numbers);
+                    row += TOGETHER;
+                }
+                while row < rows.end {
+                    normalise_lines::<S, 1>(simd, norm, operand, row, numbers);
+                    row += 1;
+                }
+            }
+            Precision::Bf16 => {
+                numbers.resize(dim);
+                for row in rows {
+                    operand.read_row(simd, row, numbers);
+                    normalise_row(simd, norm, numbers);
+                    operand.write_row(simd, row, numbers);
+                }
+            }
+        }
+    }
+}
+
+/// The first numbers given, normalised; `column` is that of the first.
+#[inline(always)]
+fn affine_vector<S: Simd>(
+    simd: S,
+    norm: &LayerNorm<'_>,
+    numbers: &[f32],
+    column: usize,
+    (mean, factor): (S::F32, S::F32),
+) -> S::F32 {
+    let normal = simd.mul(simd.sub(simd.load(numbers), mean), factor);
+    simd.mul_add(normal, simd.load(&norm.scale[column..]), simd.load(&norm.shift[column..]))
+}
+
+/// Rows that are normalised together. More of them gain nothing.
+const TOGETHER: usize = 2;
+
+/// `ROWS` rows of whole lines of bf16, each line read and written once. One row waits for its sums for longer than it computes:
+/// so the others are computed meanwhile.
+#[inline(always)]
+fn normalise_lines<S: Simd, const ROWS: usize>(
+    simd: S,
+    norm: &LayerNorm<'_>,
+    operand: &Writer<'_>,
+    row: usize,
+    numbers: &mut [f32],
+) {
+    let dim = norm.scale.len();
+    let mut sums = [[simd.splat(0.0); 2]; ROWS];
+    // Counted, here and below: the compiler would not inline some iterators.
+    for column in (0..dim).step_by(SIDE) {
+        for at in 0..ROWS {
+            let line = operand.halves(operand.line(row + at, column / SIDE), SIDE);
+            let numbers = &mut numbers[at * dim + column..][..SIDE];
+            for first in (0..SIDE).step_by(2 * S::LANES) {
+                let (left, right) = (simd.load_bf16(&line[first..]), simd.load_bf16(&line[first + S::LANES..]));
+                sums[at] = [simd.add(sums[at][0], left), simd.add(sums[at][1], right)];
+                simd.store(left, &mut numbers[first..]);
+                simd.store(right, &mut numbers[first + S::LANES..]);
+            }
+        }
+    }
+    let mut means = [simd.splat(0.0); ROWS];
+    for at in 0..ROWS {
+        means[at] = simd.splat(simd.sum(simd.add(sums[at][0], sums[at][1])) / dim as f32);
+    }
+    let mut squares = [[simd.splat(0.0); 2]; ROWS];
+    for column in (0..dim).step_by(2 * S::LANES) {
+        for at in 0..ROWS {
+            for vector in 0..2 {
+                let distance = simd.sub(simd.load(&numbers[at * dim + column + vector * S::LANES..]), means[at]);
+                squares[at][vector] = simd.mul_add(distance, distance, squares[at][vector]);
+            }
+        }
+    }
+    let mut factors = [simd.splat(0.0); ROWS];
+    for at in 0..ROWS {
+        let variance = simd.sum(simd.add(squares[at][0], squares[at][1])) / dim as f32;
+        factors[at] = simd.splat(1.0 / (variance + norm.epsilon).sqrt());
+    }
+    for column in (0..dim).step_by(SIDE) {
+        for at in 0..ROWS {
+            let line = operand.halves(operand.line(row + at, column / SIDE), SIDE);
+            for first in (0..SIDE).step_by(2 * S::LANES) {
+                let place = column + first;
+                let numbers = &numbers[at * dim + place..];
+                let left = affine_vector(simd, norm, numbers, place, (means[at], factors[at]));
+                let right = affine_vector(simd, norm, &numbers[S::LANES..], place + S::LANES, (means[at], factors[at]));
+                simd.store_two_bf16(left, right, &mut line[first..]);
+            }
         }
     }
 }

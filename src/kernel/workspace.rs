@@ -26,7 +26,7 @@ pub(super) struct Scratch {
     pub(super) attention: attention::Scratch,
     pub(super) byte_rows: ByteRows,
     pub(super) split_rows: SplitRows,
-    /// One row of activations.
+    /// A few rows of activations.
     pub(super) row: Buffer<f32>,
 }
 

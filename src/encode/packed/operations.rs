@@ -1,21 +1,21 @@
-//! The packed network as operations of Candle on rows of packed tokens, tokens x hidden.
+//! The packed network as an operation of Candle on rows of packed tokens, tokens x hidden.
 //!
-//! A whole layer is one operation, in place: its parts hand activations to each other in the thread's scratch memory,
-//! in the layout that products read fastest, which no tensor of Candle has.
+//! The whole network is one operation, in place: its parts hand activations to each other in the thread's scratch memory, in
+//! the layout that products read fastest, which no tensor of Candle has.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 
 use candle_core::{CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Tensor};
 
+use super::Network;
 use super::pass;
 use super::processor::{Norm, Packed, Processor, Scratch};
-use super::{Layer, Network};
 use crate::encode::table::numbers_of;
 use crate::encode::tokens::PackedTokens;
 use crate::kernel::{
-    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Output, attention, embed, layer_norm,
-    layer_norm_to, linear, rotate,
+    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Operand, Output, attention, embed,
+    layer_norm, layer_norm_in_place, layer_norm_to, linear, rotate,
 };
 use crate::models::Rows;
 
@@ -27,16 +27,8 @@ pub(super) fn forward(
     memory: &mut Option<Tensor>,
     scratch: &mut Scratch,
 ) -> Result<Tensor> {
-    let network = &engine.network;
-    let rows = first_rows(memory, batch.ids.len(), network.hidden)?;
-    let pass = Pass { isa: engine.processor.isa, network, batch, scratch: RefCell::new(scratch) };
-    rows.inplace_op1(&Embed(&pass))?;
-    for layer in &network.layers {
-        rows.inplace_op1(&OneLayer { pass: &pass, layer })?;
-    }
-    if let Some(norm) = &network.final_norm {
-        rows.inplace_op1(&Normalise { pass: &pass, norm })?;
-    }
+    let rows = first_rows(memory, batch.ids.len(), engine.network.hidden)?;
+    rows.inplace_op1(&Encode { engine, batch, scratch: RefCell::new(scratch) })?;
     Ok(rows)
 }
 
@@ -49,81 +41,34 @@ fn first_rows(memory: &mut Option<Tensor>, tokens: usize, hidden: usize) -> Resu
     memory.insert(whole).narrow(0, 0, tokens)
 }
 
-/// One batch on its way.
-struct Pass<'a> {
-    isa: Isa,
-    network: &'a Network<Processor>,
+/// One batch through the network.
+struct Encode<'a> {
+    engine: &'a Packed,
     batch: &'a PackedTokens,
     scratch: RefCell<&'a mut Scratch>,
 }
 
-/// The sum of the tables, normalised.
-struct Embed<'a>(&'a Pass<'a>);
-
-impl InplaceOp1 for Embed<'_> {
+impl InplaceOp1 for Encode<'_> {
     fn name(&self) -> &'static str {
-        "packed embedding"
+        "packed encoder"
     }
 
     fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let Pass { isa, network, batch, scratch } = self.0;
-        let (rows, mut scratch) = (numbers(rows, layout)?, scratch.borrow_mut());
-        let Scratch { places, input, workspace, .. } = &mut **scratch;
-        let words = gather(&network.words, &batch.ids);
-        match &network.positions {
-            Some(positions) => {
-                places.clear();
-                batch.texts().for_each(|text| positions.table.places(text, places));
-                let positions = gather(&positions.rows, places);
-                embed(*isa, &[words, positions], network.hidden, rows);
-            }
-            None => embed(*isa, &[words], network.hidden, rows),
+        let Packed { processor, network, .. } = self.engine;
+        let (rows, mut scratch) = (numbers(rows, layout)?, self.scratch.borrow_mut());
+        let residual = if network.residual_is_input() { Residual::Input } else { Residual::Rows };
+        let mut parts = Parts { isa: processor.isa, network, batch: self.batch, rows, residual, scratch: &mut scratch };
+        parts.embed();
+        for layer in &network.layers {
+            let Ok(()) = network.layer(layer, &mut parts);
         }
-        layer_norm(*isa, &network.embedding_norm.view(), rows, Some(input), workspace);
+        parts.end();
         Ok(())
     }
 }
 
 fn gather<'a>(rows: &'a Rows, indices: &'a [u32]) -> Gather<'a> {
     Gather { table: numbers_of(rows), scales: rows.scales(), indices }
-}
-
-/// A layer, on the residual path.
-struct OneLayer<'a> {
-    pass: &'a Pass<'a>,
-    layer: &'a Layer<Processor>,
-}
-
-impl InplaceOp1 for OneLayer<'_> {
-    fn name(&self) -> &'static str {
-        "packed encoder layer"
-    }
-
-    fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let Pass { isa, network, batch, scratch } = self.pass;
-        let (rows, mut scratch) = (numbers(rows, layout)?, scratch.borrow_mut());
-        let mut parts = Parts { isa: *isa, network, batch, rows, scratch: &mut scratch };
-        let Ok(()) = network.layer(self.layer, &mut parts);
-        Ok(())
-    }
-}
-
-/// A norm of the residual path.
-struct Normalise<'a> {
-    pass: &'a Pass<'a>,
-    norm: &'a Norm,
-}
-
-impl InplaceOp1 for Normalise<'_> {
-    fn name(&self) -> &'static str {
-        "packed layer norm"
-    }
-
-    fn cpu_fwd(&self, rows: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let workspace = &mut self.pass.scratch.borrow_mut().workspace;
-        layer_norm(self.pass.isa, &self.norm.view(), numbers(rows, layout)?, None, workspace);
-        Ok(())
-    }
 }
 
 /// The numbers of rows that stand in memory one after the other.
@@ -137,13 +82,66 @@ fn numbers<'a>(rows: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32
 /// Nothing that a processor's kernel does can fail.
 type Done = std::result::Result<(), Infallible>;
 
-/// A layer's parts by the kernels of the processor.
+/// Where the residual path stands.
+#[derive(Clone, Copy)]
+enum Residual {
+    /// In rows of its own, in f32.
+    Rows,
+    /// It is the input of the next part, in that precision.
+    Input,
+}
+
+impl Residual {
+    fn output<'a>(self, rows: &'a mut [f32], input: &'a mut Operand) -> Output<'a> {
+        match self {
+            Self::Rows => Output::Residual(rows),
+            Self::Input => Output::ResidualOperand(input),
+        }
+    }
+}
+
+/// The network's parts by the kernels of the processor.
 struct Parts<'a> {
     isa: Isa,
     network: &'a Network<Processor>,
     batch: &'a PackedTokens,
+    /// Where the last layer's rows are to stand.
     rows: &'a mut [f32],
+    residual: Residual,
     scratch: &'a mut Scratch,
+}
+
+impl Parts<'_> {
+    /// The sum of the tables, normalised.
+    fn embed(&mut self) {
+        let Self { isa, network, batch, rows, .. } = self;
+        let Scratch { places, input, workspace, .. } = &mut *self.scratch;
+        let words = gather(&network.words, &batch.ids);
+        match &network.positions {
+            Some(positions) => {
+                places.clear();
+                batch.texts().for_each(|text| positions.table.places(text, places));
+                embed(*isa, &[words, gather(&positions.rows, places)], network.hidden, rows);
+            }
+            None => embed(*isa, &[words], network.hidden, rows),
+        }
+        let norm = network.embedding_norm.view();
+        match self.residual {
+            Residual::Rows => layer_norm(*isa, &norm, rows, Some(input), workspace),
+            Residual::Input => layer_norm_to(*isa, &norm, rows, input, workspace),
+        }
+    }
+
+    /// Leaves the last layer's rows.
+    fn end(&mut self) {
+        let Scratch { input, workspace, .. } = &mut *self.scratch;
+        if let Residual::Input = self.residual {
+            input.copy_to(self.isa, self.rows);
+        }
+        if let Some(norm) = &self.network.final_norm {
+            layer_norm(self.isa, &norm.view(), self.rows, None, workspace);
+        }
+    }
 }
 
 impl pass::Pass<Processor> for Parts<'_> {
@@ -151,7 +149,10 @@ impl pass::Pass<Processor> for Parts<'_> {
 
     fn normalise(&mut self, norm: &Norm) -> Done {
         let Scratch { input, workspace, .. } = &mut *self.scratch;
-        layer_norm(self.isa, &norm.view(), self.rows, Some(input), workspace);
+        match self.residual {
+            Residual::Rows => layer_norm(self.isa, &norm.view(), self.rows, Some(input), workspace),
+            Residual::Input => layer_norm_in_place(self.isa, &norm.view(), input, workspace),
+        }
         Ok(())
     }
 
@@ -183,8 +184,9 @@ impl pass::Pass<Processor> for Parts<'_> {
     }
 
     fn add_context(&mut self, weights: &LinearWeights) -> Done {
-        let Scratch { context, workspace, .. } = &mut *self.scratch;
-        linear(weights, context, Activation::Identity, Output::Residual(self.rows), workspace);
+        let Scratch { input, context, workspace, .. } = &mut *self.scratch;
+        let output = self.residual.output(self.rows, input);
+        linear(weights, context, Activation::Identity, output, workspace);
         Ok(())
     }
 
@@ -201,8 +203,9 @@ impl pass::Pass<Processor> for Parts<'_> {
     }
 
     fn add_inner(&mut self, weights: &LinearWeights) -> Done {
-        let Scratch { inner, workspace, .. } = &mut *self.scratch;
-        linear(weights, inner, Activation::Identity, Output::Residual(self.rows), workspace);
+        let Scratch { input, inner, workspace, .. } = &mut *self.scratch;
+        let output = self.residual.output(self.rows, input);
+        linear(weights, inner, Activation::Identity, output, workspace);
         Ok(())
     }
 }

@@ -33,6 +33,11 @@ pub(super) trait Pass<M: Machine> {
 }
 
 impl<M: Machine> Network<M> {
+    /// Whether the residual path is the input of every part, as where a norm follows each of them and nothing else does.
+    pub(super) fn residual_is_input(&self) -> bool {
+        self.placement == NormPlacement::Post && self.layers.iter().all(|layer| layer.bottleneck.is_none())
+    }
+
     /// One layer, on the residual path.
     ///
     /// Where norms stand after the parts, a layer finds its input ready and leaves the next one's; where they stand

@@ -45,7 +45,7 @@ pub(super) struct Norm {
 
 /// What a thread keeps from batch to batch.
 struct Memory {
-    /// The residual path: tokens x hidden.
+    /// What comes out: tokens x hidden.
     rows: Option<Tensor>,
     scratch: Scratch,
 }

@@ -105,6 +105,31 @@ impl<F: Function> Ending for ToOperand<'_, F> {
     }
 }
 
+/// Added to what is there of the left side of a product, in bf16.
+#[derive(Clone, Copy)]
+pub(super) struct ToResidualOperand<'a> {
+    pub(super) operand: &'a Writer<'a>,
+    pub(super) bias: &'a [f32],
+}
+
+impl Ending for ToResidualOperand<'_> {
+    #[inline(always)]
+    fn end<S: Simd>(self, simd: S, sums: &[[f32; SIDE]; SHARE_ROWS], row: usize, column: usize, _n_rows: usize) {
+        let bias = &self.bias.as_chunks().0[column / SIDE];
+        // Rows of a block follow each other, and a block has all its rows.
+        let lines = self.operand.halves(self.operand.line(row, column / SIDE), SHARE_ROWS * SIDE);
+        let (first, second) = lines.split_at_mut(SIDE);
+        for at in (0..SIDE).step_by(2 * S::LANES) {
+            let group = biased(simd, sums, bias, at);
+            for (line, [left, right]) in [&mut *first, &mut *second].into_iter().zip(group) {
+                let left = simd.add(left, simd.load_bf16(&line[at..]));
+                let right = simd.add(right, simd.load_bf16(&line[at + S::LANES..]));
+                simd.store_two_bf16(left, right, &mut line[at..]);
+            }
+        }
+    }
+}
+
 /// Added to rows whose length is a multiple of a square's side.
 #[derive(Clone, Copy)]
 pub(super) struct ToResidual<'a> {

@@ -11,7 +11,7 @@ use super::super::simd::{Kernel, Simd};
 use super::super::square::{Factors, Kept, Panels, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
-use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, Whole};
+use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, ToResidualOperand, Whole};
 use super::{Activation, Finish, Grid, Target};
 
 /// Bytes of the rows that meet a panel before the next panel is fetched: what of them is read, and of a residual path also
@@ -23,7 +23,11 @@ const GROUP_BYTES_BESIDE_TILES: usize = 1_200_000;
 const KEPT_PANEL_BYTES: usize = 32 << 10;
 
 pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Finish<'_>, workspace: &mut Workspace) {
-    let added_to = if matches!(finish.target, Target::Residual(_)) { finish.n_out * size_of::<f32>() } else { 0 };
+    let added_to = match finish.target {
+        Target::Residual(_) => finish.n_out * size_of::<f32>(),
+        Target::ResidualOperand(_) => finish.n_out * size_of::<bf16>(),
+        _ => 0,
+    };
     let row_bytes = panels.n_steps * SIDE * size_of::<bf16>() + added_to;
     let group_bytes = if isa.has_tiles() { GROUP_BYTES_BESIDE_TILES } else { GROUP_BYTES };
     let group_rows = (group_bytes / row_bytes / SIDE).max(1) * SIDE;
@@ -46,6 +50,9 @@ fn beside_tiles(isa: Isa, product: Product<'_, impl Iterator<Item = Cells>>, uni
         }
         (Target::Operand(to), Activation::Gelu) if finish.rounded => {
             isa.run(Half { product, ending: ToOperand::<Gelu>::new(to, bias), unit });
+        }
+        (Target::ResidualOperand(operand), Activation::Identity) if finish.rounded => {
+            isa.run(Half { product, ending: ToResidualOperand { operand, bias }, unit });
         }
         (Target::Residual(rows), Activation::Identity) if finish.n_out.is_multiple_of(SIDE) => {
             isa.run(Half { product, ending: ToResidual { rows, n_out: finish.n_out, bias }, unit });

@@ -4,8 +4,8 @@ use super::*;
 use half::bf16;
 use thematic::kernel::{Activation, Attention, Gather, LayerNorm, LinearWeights, Mask, Operand, Output, Precision};
 use thematic::kernel::{
-    DistanceBias, Rotary, Table, Team, Workspace, attention, embed, layer_norm, layer_norm_to, linear, mean_pool,
-    rotate, scale_to_unit, sum_rows,
+    DistanceBias, Rotary, Table, Team, Workspace, attention, embed, layer_norm, layer_norm_in_place, layer_norm_to,
+    linear, mean_pool, rotate, scale_to_unit, sum_rows,
 };
 
 const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
@@ -52,6 +52,10 @@ pub(super) fn normal_below(x: f64) -> f64 {
     0.5 + sum / (2.0 * std::f64::consts::PI).sqrt()
 }
 
+fn held_rows(operand: &Operand) -> Vec<f32> {
+    (0..operand.n_rows()).flat_map(|row| operand.row(row)).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(25))]
 
@@ -77,8 +81,14 @@ proptest! {
             gated.fill(isa, &vec![-0.5; n_rows * n_out], n_out);
             linear(&weights, &operand, Activation::Identity, Output::Operand(&mut next), &mut workspace);
             linear(&weights, &operand, Activation::Relu, Output::Gate(&mut gated), &mut workspace);
-            let next: Vec<f32> = (0..n_rows).flat_map(|row| next.row(row)).collect();
-            let gated: Vec<f32> = (0..n_rows).flat_map(|row| gated.row(row)).collect();
+            let mut path = Operand::new(precision);
+            path.fill(isa, &vec![0.25; n_rows * n_out], n_out);
+            linear(&weights, &operand, Activation::Identity, Output::ResidualOperand(&mut path), &mut workspace);
+            let [next, gated] = [&next, &gated].map(held_rows);
+            let mut path_rows = vec![f32::NAN; n_rows * n_out];
+            path.copy_to(isa, &mut path_rows);
+            prop_assert_eq!(&path_rows, &rounded(precision, &residual));
+            prop_assert_eq!(held_rows(&path), path_rows);
 
             // Sums of up to 140 products of numbers below 1.
             let case = format!("{arithmetic:?}");
@@ -198,8 +208,11 @@ fn all_shared_kernels(
     linear(&down, &inner, Activation::Identity, Output::Residual(&mut rows), workspace);
     let mut plain = vec![f32::NAN; rows.len()];
     linear(&down, &inner, Activation::Relu, Output::Rows(&mut plain), workspace);
-    let held = [&input, &aside, &qkv, &context, &inner];
-    let held = held.map(|operand| (0..n_rows).flat_map(|row| operand.row(row)).collect());
+    let mut path = input.clone();
+    linear(&down, &inner, Activation::Identity, Output::ResidualOperand(&mut path), workspace);
+    layer_norm_in_place(isa, &norm, &mut path, workspace);
+    let held = [&input, &aside, &qkv, &context, &inner, &path];
+    let held = held.map(held_rows);
     held.into_iter().chain([rows, plain]).collect()
 }
 
@@ -224,7 +237,7 @@ fn helpers_change_no_bit() {
 #[test]
 fn rows_are_embedded_normalised_and_pooled() {
     for isa in Isa::available() {
-        for dim in [1, 3, 4, 15, 16, 17, 33, 100] {
+        for dim in [1, 3, 4, 15, 16, 17, 32, 33, 96, 100] {
             let (words, positions) = (numbers(9 * dim, 1), numbers(5 * dim, 2));
             let tables = [
                 Gather { table: Table::F32(&words), scales: &[], indices: &[8, 0, 3, 3, 1] },
@@ -290,8 +303,36 @@ fn check_layer_norm(isa: Isa, mut rows: Vec<f32>, dim: usize) {
     }
     let mut aside = Operand::new(Precision::F32);
     layer_norm_to(isa, &norm, &before, &mut aside, &mut Workspace::new());
-    let aside: Vec<f32> = (0..aside.n_rows()).flat_map(|row| aside.row(row)).collect();
-    assert_eq!(aside, rows, "{isa}, {dim}");
+    assert_eq!(held_rows(&aside), rows, "{isa}, {dim}");
+    check_layer_norm_in_place(isa, &norm, &before);
+}
+
+/// Rows that are rounded before and after, each the same whatever stands beside it.
+fn check_layer_norm_in_place(isa: Isa, norm: &LayerNorm<'_>, rows: &[f32]) {
+    let dim = norm.scale.len();
+    for precision in PRECISIONS {
+        let mut expected = rounded(precision, rows);
+        layer_norm(isa, norm, &mut expected, None, &mut Workspace::new());
+        let normalised = |rows: &[f32]| {
+            let mut operand = Operand::new(precision);
+            operand.fill(isa, rows, dim);
+            layer_norm_in_place(isa, norm, &mut operand, &mut Workspace::new());
+            held_rows(&operand)
+        };
+        let found = normalised(rows);
+        for (&found, &expected) in found.iter().zip(&expected) {
+            let rounding = if precision == Precision::Bf16 { expected.abs() / 256.0 } else { 0.0 };
+            assert_close(
+                found,
+                f64::from(expected),
+                5e-6 + f64::from(rounding),
+                &format!("{isa}, {dim}, {precision:?}"),
+            );
+        }
+        for (row, found) in rows.chunks(dim).zip(found.chunks(dim)) {
+            assert_eq!(normalised(row), found, "{isa}, {dim}, {precision:?}");
+        }
+    }
 }
 
 fn check_pool(isa: Isa, rows: &[f32], dim: usize) {
