@@ -38,7 +38,8 @@ pub use nearest::{Nearest, nearest};
 pub use operand::{Operand, Precision};
 pub use product::{PackedMatrix, scores};
 pub use rows::{
-    Gather, LayerNorm, Table, embed, layer_norm, layer_norm_in_place, layer_norm_to, mean_pool, scale_to_unit, sum_rows,
+    Gather, LayerNorm, Table, embed, embed_to, layer_norm, layer_norm_in_place, layer_norm_to, mean_pool,
+    scale_to_unit, sum_rows,
 };
 pub use team::{Leading, Presence, Team};
 pub use top_k::{Hit, TopK, scan_many};

@@ -225,10 +225,7 @@ impl Writer<'_> {
             Precision::F32 => numbers.copy_from_slice(self.singles(row, 0, self.dim)),
             Precision::Bf16 => {
                 for (step, numbers) in numbers.chunks_mut(SIDE).enumerate() {
-                    let line = self.halves(self.line(row, step), SIDE);
-                    for (numbers, line) in numbers.chunks_mut(S::LANES).zip(line.chunks_exact(S::LANES)) {
-                        simd.store_up_to(simd.load_bf16(line), numbers);
-                    }
+                    read_line(simd, self.halves(self.line(row, step), SIDE), numbers);
                 }
             }
         }
@@ -284,6 +281,19 @@ impl Writer<'_> {
                 }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn read_line<S: Simd>(simd: S, line: &[bf16], numbers: &mut [f32]) {
+    if numbers.len() == SIDE {
+        for at in (0..SIDE).step_by(S::LANES) {
+            simd.store(simd.load_bf16(&line[at..]), &mut numbers[at..]);
+        }
+        return;
+    }
+    for (numbers, line) in numbers.chunks_mut(S::LANES).zip(line.chunks_exact(S::LANES)) {
+        simd.store_up_to(simd.load_bf16(line), numbers);
     }
 }
 

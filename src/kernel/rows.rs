@@ -41,6 +41,27 @@ pub fn embed(isa: Isa, tables: &[Gather<'_>], dim: usize, rows: &mut [f32]) {
     isa.run(Embed { tables, dim, rows });
 }
 
+/// As [`embed`] and then [`layer_norm_to`], a row at a time.
+pub fn embed_to(
+    isa: Isa,
+    tables: &[Gather<'_>],
+    norm: &LayerNorm<'_>,
+    operand: &mut Operand,
+    workspace: &mut Workspace,
+) {
+    let n_rows = tables.first().map_or(0, |gather| gather.indices.len());
+    for gather in tables {
+        assert_eq!(gather.indices.len(), n_rows, "one index for each row");
+    }
+    operand.reshape(n_rows, norm.dim());
+    // SAFETY: each thread writes rows that no other one has.
+    let operand = unsafe { operand.writer() };
+    workspace.share(n_rows, norm.least_rows(), |rows, scratch| {
+        let source = Tables(tables);
+        isa.run(NormaliseInto { source, norm, rows, operand: &operand, numbers: &mut scratch.row });
+    });
+}
+
 /// A table of rows that are added up.
 #[derive(Debug, Clone, Copy)]
 pub enum Table<'a> {
@@ -51,6 +72,19 @@ pub enum Table<'a> {
 }
 
 impl Table<'_> {
+    /// Asks for a row of `dim` numbers.
+    #[inline(always)]
+    fn fetch_row<S: Simd>(self, simd: S, row: usize, dim: usize) {
+        const LINE: usize = 64;
+        let (first, bytes) = match self {
+            Self::F32(rows) => (rows.as_ptr().wrapping_add(row * dim).cast::<u8>(), dim * size_of::<f32>()),
+            Self::I8(rows) => (rows.as_ptr().wrapping_add(row * dim).cast(), dim),
+        };
+        for at in (0..bytes).step_by(LINE) {
+            simd.prefetch_to_second(first.wrapping_add(at));
+        }
+    }
+
     /// Adds a row, each number of it multiplied and rounded before.
     #[inline(always)]
     fn add_row<S: Simd>(self, simd: S, row: usize, factor: f32, to: &mut [f32]) {
@@ -111,7 +145,8 @@ pub fn layer_norm_in_place(isa: Isa, norm: &LayerNorm<'_>, operand: &mut Operand
     // SAFETY: each thread writes rows that no other one has.
     let operand = unsafe { operand.writer() };
     workspace.share(n_rows, norm.least_rows(), |part, scratch| {
-        isa.run(NormaliseInPlace { norm, rows: part, operand: &operand, numbers: &mut scratch.row });
+        let source = There;
+        isa.run(NormaliseInto { source, norm, rows: part, operand: &operand, numbers: &mut scratch.row });
     });
 }
 
@@ -120,6 +155,11 @@ pub fn layer_norm_in_place(isa: Isa, norm: &LayerNorm<'_>, operand: &mut Operand
 const LEAST_PART: usize = 12_000;
 
 impl LayerNorm<'_> {
+    /// Numbers in a row.
+    fn dim(&self) -> usize {
+        self.scale.len()
+    }
+
     /// Numbers in a row, and how many rows there are.
     fn shape_of(&self, rows: &[f32]) -> (usize, usize) {
         let dim = self.scale.len();
@@ -158,13 +198,24 @@ impl Kernel for Embed<'_> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         for (row, numbers) in self.rows.chunks_exact_mut(self.dim).enumerate() {
-            numbers.fill(0.0);
-            for gather in self.tables {
-                let index = gather.indices[row] as usize;
-                let factor = if gather.scales.is_empty() { 1.0 } else { gather.scales[index] };
-                gather.table.add_row(simd, index, factor, numbers);
-            }
+            sum_of_tables(simd, self.tables, row, numbers);
         }
+    }
+}
+
+/// Rows that are asked for before their turn: those of words lie anywhere in a table that no cache holds.
+const ROWS_AHEAD: usize = 4;
+
+#[inline(always)]
+fn sum_of_tables<S: Simd>(simd: S, tables: &[Gather<'_>], row: usize, numbers: &mut [f32]) {
+    numbers.fill(0.0);
+    for gather in tables {
+        if let Some(&index) = gather.indices.get(row + ROWS_AHEAD) {
+            gather.table.fetch_row(simd, index as usize, numbers.len());
+        }
+        let index = gather.indices[row] as usize;
+        let factor = if gather.scales.is_empty() { 1.0 } else { gather.scales[index] };
+        gather.table.add_row(simd, index, factor, numbers);
     }
 }
 
@@ -232,42 +283,125 @@ impl Kernel for NormaliseTo<'_> {
     }
 }
 
-struct NormaliseInPlace<'a> {
+/// Where the rows come from that are normalised into an operand.
+trait Source: Copy {
+    fn read_row<S: Simd>(self, simd: S, operand: &Writer<'_>, row: usize, numbers: &mut [f32]);
+
+    /// Reads `ROWS` rows of whole lines one after the other.
+    fn read_lines<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+        operand: &Writer<'_>,
+        row: usize,
+        numbers: &mut [f32],
+    ) -> Sums<S, ROWS>;
+}
+
+/// The operand itself.
+#[derive(Clone, Copy)]
+struct There;
+
+impl Source for There {
+    #[inline(always)]
+    fn read_row<S: Simd>(self, simd: S, operand: &Writer<'_>, row: usize, numbers: &mut [f32]) {
+        operand.read_row(simd, row, numbers);
+    }
+
+    #[inline(always)]
+    fn read_lines<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+        operand: &Writer<'_>,
+        row: usize,
+        numbers: &mut [f32],
+    ) -> Sums<S, ROWS> {
+        let dim = numbers.len() / ROWS;
+        let mut sums = [[simd.splat(0.0); 2]; ROWS];
+        // Counted, here and below: the compiler would not inline some iterators.
+        for column in (0..dim).step_by(SIDE) {
+            for at in 0..ROWS {
+                let line = operand.halves(operand.line(row + at, column / SIDE), SIDE);
+                let numbers = &mut numbers[at * dim + column..][..SIDE];
+                for first in (0..SIDE).step_by(2 * S::LANES) {
+                    let (left, right) = (simd.load_bf16(&line[first..]), simd.load_bf16(&line[first + S::LANES..]));
+                    sums[at] = [simd.add(sums[at][0], left), simd.add(sums[at][1], right)];
+                    simd.store(left, &mut numbers[first..]);
+                    simd.store(right, &mut numbers[first + S::LANES..]);
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// The sums of rows of tables.
+#[derive(Clone, Copy)]
+struct Tables<'a>(&'a [Gather<'a>]);
+
+impl Source for Tables<'_> {
+    #[inline(always)]
+    fn read_row<S: Simd>(self, simd: S, _operand: &Writer<'_>, row: usize, numbers: &mut [f32]) {
+        sum_of_tables(simd, self.0, row, numbers);
+    }
+
+    #[inline(always)]
+    fn read_lines<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+        _operand: &Writer<'_>,
+        row: usize,
+        numbers: &mut [f32],
+    ) -> Sums<S, ROWS> {
+        let dim = numbers.len() / ROWS;
+        let mut sums = [[simd.splat(0.0); 2]; ROWS];
+        for at in 0..ROWS {
+            let numbers = &mut numbers[at * dim..][..dim];
+            sum_of_tables(simd, self.0, row + at, numbers);
+            for column in (0..dim).step_by(2 * S::LANES) {
+                let (left, right) = (simd.load(&numbers[column..]), simd.load(&numbers[column + S::LANES..]));
+                sums[at] = [simd.add(sums[at][0], left), simd.add(sums[at][1], right)];
+            }
+        }
+        sums
+    }
+}
+
+struct NormaliseInto<'a, R> {
+    source: R,
     norm: &'a LayerNorm<'a>,
     rows: Range<usize>,
     operand: &'a Writer<'a>,
     numbers: &'a mut Buffer<f32>,
 }
 
-impl Kernel for NormaliseInPlace<'_> {
+impl<R: Source> Kernel for NormaliseInto<'_, R> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let Self { norm, rows, operand, numbers } = self;
-        let dim = norm.scale.len();
-        match operand.precision() {
-            Precision::F32 => rows.for_each(|row| normalise_row(simd, norm, operand.singles(row, 0, dim))),
-            Precision::Bf16 if dim.is_multiple_of(SIDE) => {
-                numbers.resize(TOGETHER * dim);
-                let mut row = rows.start;
-                while row + TOGETHER <= rows.end {
-                    normalise_lines::<S, TOGETHER>(simd, norm, operand, row, numbers);
-                    row += TOGETHER;
-                }
-                while row < rows.end {
-                    normalise_lines::<S, 1>(simd, norm, operand, row, numbers);
-                    row += 1;
-                }
+        let Self { source, norm, rows, operand, numbers } = self;
+        let dim = norm.dim();
+        numbers.resize(TOGETHER * dim);
+        if operand.precision() == Precision::F32 || !dim.is_multiple_of(SIDE) {
+            let numbers = &mut numbers[..dim];
+            for row in rows {
+                source.read_row(simd, operand, row, numbers);
+                normalise_row(simd, norm, numbers);
+                operand.write_row(simd, row, numbers);
             }
-            Precision::Bf16 => {
-                numbers.resize(dim);
-                for row in rows {
-                    operand.read_row(simd, row, numbers);
-                    normalise_row(simd, norm, numbers);
-                    operand.write_row(simd, row, numbers);
-                }
-            }
+            return;
+        }
+        let mut row = rows.start;
+        while row + TOGETHER <= rows.end {
+            let sums = source.read_lines::<S, TOGETHER>(simd, operand, row, numbers);
+            normalise_to_lines(simd, norm, (numbers, sums), operand, row);
+            row += TOGETHER;
+        }
+        while row < rows.end {
+            let numbers = &mut numbers[..dim];
+            let sums = source.read_lines::<S, 1>(simd, operand, row, numbers);
+            normalise_to_lines(simd, norm, (numbers, sums), operand, row);
+            row += 1;
         }
     }
 }
@@ -288,31 +422,20 @@ fn affine_vector<S: Simd>(
 /// Rows that are normalised together. More of them gain nothing.
 const TOGETHER: usize = 2;
 
-/// `ROWS` rows of whole lines of bf16, each line read and written once. One row waits for its sums for longer than it computes:
-/// so the others are computed meanwhile.
+/// The sums of `ROWS` rows, each of two vectors side by side, for an addition takes its time.
+type Sums<S, const ROWS: usize> = [[<S as Simd>::F32; 2]; ROWS];
+
+/// Normalises `ROWS` rows to whole lines of bf16. One row waits for its sums for longer than it computes: so the others are
+/// computed meanwhile.
 #[inline(always)]
-fn normalise_lines<S: Simd, const ROWS: usize>(
+fn normalise_to_lines<S: Simd, const ROWS: usize>(
     simd: S,
     norm: &LayerNorm<'_>,
+    (numbers, sums): (&[f32], Sums<S, ROWS>),
     operand: &Writer<'_>,
     row: usize,
-    numbers: &mut [f32],
 ) {
-    let dim = norm.scale.len();
-    let mut sums = [[simd.splat(0.0); 2]; ROWS];
-    // Counted, here and below: the compiler would not inline some iterators.
-    for column in (0..dim).step_by(SIDE) {
-        for at in 0..ROWS {
-            let line = operand.halves(operand.line(row + at, column / SIDE), SIDE);
-            let numbers = &mut numbers[at * dim + column..][..SIDE];
-            for first in (0..SIDE).step_by(2 * S::LANES) {
-                let (left, right) = (simd.load_bf16(&line[first..]), simd.load_bf16(&line[first + S::LANES..]));
-                sums[at] = [simd.add(sums[at][0], left), simd.add(sums[at][1], right)];
-                simd.store(left, &mut numbers[first..]);
-                simd.store(right, &mut numbers[first + S::LANES..]);
-            }
-        }
-    }
+    let dim = norm.dim();
     let mut means = [simd.splat(0.0); ROWS];
     for at in 0..ROWS {
         means[at] = simd.splat(simd.sum(simd.add(sums[at][0], sums[at][1])) / dim as f32);
@@ -459,9 +582,13 @@ fn add<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
 
 #[inline(always)]
 fn add_scaled<S: Simd>(simd: S, to: &mut [f32], from: &[f32], factor: f32) {
-    let factor = simd.splat(factor);
-    for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
-        simd.store_up_to(simd.add(simd.load_up_to(to), simd.mul(simd.load_up_to(from), factor)), to);
+    let factors = simd.splat(factor);
+    let whole = from.len() - from.len() % S::LANES;
+    for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
+        simd.store(simd.add(simd.load(to), simd.mul(simd.load(from), factors)), to);
+    }
+    for (to, &from) in to[whole..].iter_mut().zip(&from[whole..]) {
+        *to += from * factor;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::encode::table::numbers_of;
 use crate::encode::tokens::PackedTokens;
 use crate::kernel::{
     self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Operand, Output, attention, embed,
-    layer_norm, layer_norm_in_place, layer_norm_to, linear, rotate,
+    embed_to, layer_norm, layer_norm_in_place, layer_norm_to, linear, rotate,
 };
 use crate::models::Rows;
 
@@ -116,19 +116,19 @@ impl Parts<'_> {
     fn embed(&mut self) {
         let Self { isa, network, batch, rows, .. } = self;
         let Scratch { places, input, workspace, .. } = &mut *self.scratch;
-        let words = gather(&network.words, &batch.ids);
-        match &network.positions {
-            Some(positions) => {
-                places.clear();
-                batch.texts().for_each(|text| positions.table.places(text, places));
-                embed(*isa, &[words, gather(&positions.rows, places)], network.hidden, rows);
-            }
-            None => embed(*isa, &[words], network.hidden, rows),
+        let mut tables = vec![gather(&network.words, &batch.ids)];
+        if let Some(positions) = &network.positions {
+            places.clear();
+            batch.texts().for_each(|text| positions.table.places(text, places));
+            tables.push(gather(&positions.rows, places));
         }
         let norm = network.embedding_norm.view();
         match self.residual {
-            Residual::Rows => layer_norm(*isa, &norm, rows, Some(input), workspace),
-            Residual::Input => layer_norm_to(*isa, &norm, rows, input, workspace),
+            Residual::Rows => {
+                embed(*isa, &tables, network.hidden, rows);
+                layer_norm(*isa, &norm, rows, Some(input), workspace);
+            }
+            Residual::Input => embed_to(*isa, &tables, &norm, input, workspace),
         }
     }
 

@@ -4,8 +4,8 @@ use super::*;
 use half::bf16;
 use thematic::kernel::{Activation, Attention, Gather, LayerNorm, LinearWeights, Mask, Operand, Output, Precision};
 use thematic::kernel::{
-    DistanceBias, Rotary, Table, Team, Workspace, attention, embed, layer_norm, layer_norm_in_place, layer_norm_to,
-    linear, mean_pool, rotate, scale_to_unit, sum_rows,
+    DistanceBias, Rotary, Table, Team, Workspace, attention, embed, embed_to, layer_norm, layer_norm_in_place,
+    layer_norm_to, linear, mean_pool, rotate, scale_to_unit, sum_rows,
 };
 
 const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
@@ -208,7 +208,11 @@ fn all_shared_kernels(
     linear(&down, &inner, Activation::Identity, Output::Residual(&mut rows), workspace);
     let mut plain = vec![f32::NAN; rows.len()];
     linear(&down, &inner, Activation::Relu, Output::Rows(&mut plain), workspace);
-    let mut path = input.clone();
+    let places: Vec<u32> = (0..n_rows as u32).map(|row| row * 7 % 5).collect();
+    let table = numbers(5 * width, 9);
+    let gather = Gather { table: Table::F32(&table), scales: &[], indices: &places };
+    let mut path = operand();
+    embed_to(isa, &[gather], &norm, &mut path, workspace);
     linear(&down, &inner, Activation::Identity, Output::ResidualOperand(&mut path), workspace);
     layer_norm_in_place(isa, &norm, &mut path, workspace);
     let held = [&input, &aside, &qkv, &context, &inner, &path];
@@ -247,8 +251,26 @@ fn rows_are_embedded_normalised_and_pooled() {
             embed(isa, &tables, dim, &mut rows);
             assert_eq!(rows[2 * dim + dim - 1], words[4 * dim - 1] + positions[3 * dim - 1], "{isa}, {dim}");
             embeds_bytes_as_scaled_numbers(isa, dim, tables[1]);
+            embeds_and_normalises(isa, &tables, &rows);
             check_layer_norm(isa, rows.clone(), dim);
             check_pool(isa, &rows, dim);
+        }
+    }
+}
+
+/// As one after the other does.
+fn embeds_and_normalises(isa: Isa, tables: &[Gather<'_>], rows: &[f32]) {
+    let dim = rows.len() / tables[0].indices.len();
+    let (scale, shift) = (numbers(dim, 3), numbers(dim, 4));
+    let norm = LayerNorm { scale: &scale, shift: &shift, epsilon: 1e-5 };
+    for precision in PRECISIONS {
+        let (mut expected, mut found) = (Operand::new(precision), Operand::new(precision));
+        layer_norm_to(isa, &norm, rows, &mut expected, &mut Workspace::new());
+        embed_to(isa, tables, &norm, &mut found, &mut Workspace::new());
+        let rounding = if precision == Precision::Bf16 { 1.0 / 128.0 } else { 0.0 };
+        for (found, expected) in held_rows(&found).into_iter().zip(held_rows(&expected)) {
+            let tolerance = 5e-6 + f64::from(expected.abs()) * rounding;
+            assert_close(found, f64::from(expected), tolerance, &format!("{isa}, {dim}, {precision:?}"));
         }
     }
 }
