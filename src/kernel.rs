@@ -16,6 +16,7 @@ mod function;
 mod isa;
 mod linear;
 mod nearest;
+mod norm;
 mod operand;
 mod places;
 mod product;
@@ -35,12 +36,10 @@ pub use function::Activation;
 pub use isa::{Isa, Level};
 pub use linear::{LinearWeights, Output, linear};
 pub use nearest::{Nearest, nearest};
+pub use norm::{LayerNorm, embed_to, layer_norm, layer_norm_in_place, layer_norm_to};
 pub use operand::{Operand, Precision};
 pub use product::{PackedMatrix, scores};
-pub use rows::{
-    Gather, LayerNorm, Table, embed, embed_to, layer_norm, layer_norm_in_place, layer_norm_to, mean_pool,
-    scale_to_unit, sum_rows,
-};
+pub use rows::{Gather, Table, embed, mean_pool, scale_to_unit, sum_rows};
 pub use team::{Leading, Presence, Team};
 pub use top_k::{Hit, TopK, scan_many};
 pub use workspace::Workspace;
