@@ -31,8 +31,8 @@ pub struct AddReport {
 /// Adds papers to a collection. The lexical index is left behind: [`super::embed_collection`] brings it up to date.
 ///
 /// # Errors
-/// As [`read_papers`], [`Error::Collection`] where the collection cannot be written,
-/// [`Error::Input`] where the inputs hold no paper.
+/// As [`read_papers`], [`crate::error::Error::Collection`] where the collection cannot be written,
+/// [`crate::error::Error::Input`] where the inputs hold no paper.
 pub fn add_papers(
     collection: &mut Collection,
     inputs: &[Input],
@@ -79,7 +79,7 @@ struct Counts {
 
 impl Adder {
     /// # Errors
-    /// [`Error::Collection`] where the collection cannot be read.
+    /// [`crate::error::Error::Collection`] where the collection cannot be read.
     pub(super) fn new(collection: &Collection) -> Result<Self> {
         let mut index = Index::default();
         collection.for_each_key(|row, bytes| {
@@ -94,8 +94,8 @@ impl Adder {
     /// Stores a batch in one transaction.
     ///
     /// # Errors
-    /// [`Error::Collection`] where the collection cannot be written; nothing of the batch is stored then,
-    /// and this is of no further use.
+    /// [`crate::error::Error::Collection`] where the collection cannot be written; nothing of the batch is
+    /// stored then, and this is of no further use.
     pub(super) fn add(&mut self, collection: &mut Collection, papers: Vec<Keyed>) -> Result<Touched> {
         collection.batch(|batch| {
             let mut touched = Touched::default();
@@ -208,8 +208,9 @@ fn link_to(batch: &Batch<'_>, paper: &mut Paper, renamed: &[RowId]) -> Result<us
 /// Removes the papers that go by `names`, each once, and their words from the lexical index.
 ///
 /// # Errors
-/// [`Error::UnknownPaper`] for the first name that the collection does not hold, [`Error::Collection`] where it cannot
-/// be written, [`Error::Interrupted`] when the papers are gone and their words not yet.
+/// [`crate::error::Error::UnknownPaper`] for the first name that the collection does not hold,
+/// [`crate::error::Error::Collection`] where it cannot be written, and
+/// [`crate::error::Error::Interrupted`] when the papers are gone and their words not yet.
 pub fn remove_papers(collection: &mut Collection, names: &[String], progress: &dyn Progress) -> Result<Vec<PaperId>> {
     let rows: BTreeSet<RowId> = names.iter().map(|name| collection.find(name)).collect::<Result<_>>()?;
     let rows: Vec<RowId> = rows.into_iter().collect();
