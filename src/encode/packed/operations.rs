@@ -105,7 +105,7 @@ struct Parts<'a> {
     isa: Isa,
     network: &'a Network<Processor>,
     batch: &'a PackedTokens,
-    /// Where the last layer's rows are to stand.
+    /// The residual path where it has rows of its own, and in the end the last layer's rows.
     rows: &'a mut [f32],
     residual: Residual,
     scratch: &'a mut Scratch,
@@ -158,7 +158,10 @@ impl pass::Pass<Processor> for Parts<'_> {
 
     fn normalise_to_input(&mut self, norm: &Norm) -> Done {
         let Scratch { input, workspace, .. } = &mut *self.scratch;
-        layer_norm_to(self.isa, &norm.view(), self.rows, input, workspace);
+        match self.residual {
+            Residual::Rows => layer_norm_to(self.isa, &norm.view(), self.rows, input, workspace),
+            Residual::Input => unreachable!("a residual path that is the input does not stay as it is"),
+        }
         Ok(())
     }
 
