@@ -2,6 +2,10 @@
 //!
 //! Knows no terminal: a surface implements [`Progress`] and decides how, or whether, to show it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
 /// Listens to long work. Calls come from any thread.
 pub trait Progress: Sync {
     /// A phase begins: what is being done, and how many units there are when that is known.
@@ -59,5 +63,49 @@ impl Progress for Unphased<'_> {
 impl std::fmt::Debug for Unphased<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Unphased")
+    }
+}
+
+/// What happens beside a phase of something else is counted, until it has a phase of its own.
+pub(crate) struct Beside<'p> {
+    progress: &'p dyn Progress,
+    /// What was done so far, while there is another phase.
+    counted: Mutex<Option<u64>>,
+    stopped: AtomicBool,
+}
+
+impl<'p> Beside<'p> {
+    pub(crate) fn new(progress: &'p dyn Progress) -> Self {
+        Self { progress, counted: Mutex::new(Some(0)), stopped: AtomicBool::new(false) }
+    }
+
+    /// Ends the other phase and begins `phase`, of what is left of its total.
+    pub(crate) fn takes_over(&self, phase: Phase) {
+        let mut counted = self.counted.lock();
+        let done = counted.take().unwrap_or(0);
+        self.progress.end();
+        self.progress.begin(Phase { total: phase.total.map(|total| total.saturating_sub(done)), ..phase });
+    }
+
+    /// What is not done yet need not be.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Progress for Beside<'_> {
+    fn begin(&self, _phase: Phase) {}
+    fn advance(&self, units: u64) {
+        match &mut *self.counted.lock() {
+            Some(counted) => *counted += units,
+            None => self.progress.advance(units),
+        }
+    }
+    fn end(&self) {}
+    fn warn(&self, message: &str) {
+        self.progress.warn(message);
+    }
+    fn cancelled(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed) || self.progress.cancelled()
     }
 }

@@ -13,7 +13,8 @@ use crate::encode::{Device, WITH_CUDA};
 use crate::engine;
 use crate::error::{Error, Problem, Result};
 
-/// Checks the GPUs that were asked for, or that `auto` means. In a program without CUDA it does not return where they are usable.
+/// Checks the GPUs that were asked for, or that `auto` means. In a program without CUDA it does not return where they are
+/// usable.
 ///
 /// # Errors
 /// [`Error::Device`] for whatever is missing.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -17,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{self, Input};
 use crate::output::VectorWriter;
 use crate::paper::{PaperId, text_hash};
-use crate::progress::{Phase, Progress, Unphased};
+use crate::progress::{Beside, Phase, Progress, Unphased};
 use crate::store::{Collection, ModelKey, RowId};
 
 /// Papers whose texts are read from the collection at once.
@@ -164,7 +163,7 @@ fn embed_while_adding(
         // There is no more to come, whatever came of it.
         drop(sender);
         let added = announced.and_then(|announced| {
-            beside.takes_over(announced);
+            beside.takes_over(Phase { doing: "embedding", units: "papers", total: Some(announced) });
             index_while(|| !embedding.is_finished(), on_target, progress)
         });
         if added.is_err() {
@@ -282,50 +281,6 @@ fn texts_of(source: &Collection, model: ModelKey, rows: &[RowId], encoder: &Pape
     Ok(found.into_iter().map(with_hash).collect())
 }
 
-/// What happens beside a phase of something else is counted, until it has a phase of its own.
-struct Beside<'p> {
-    progress: &'p dyn Progress,
-    /// What was done so far, while there is another phase.
-    counted: Mutex<Option<u64>>,
-    stopped: AtomicBool,
-}
-
-impl<'p> Beside<'p> {
-    fn new(progress: &'p dyn Progress) -> Self {
-        Self { progress, counted: Mutex::new(Some(0)), stopped: AtomicBool::new(false) }
-    }
-
-    /// Ends the other phase and begins one of what is left of `total` papers.
-    fn takes_over(&self, total: u64) {
-        let mut counted = self.counted.lock();
-        let left = total.saturating_sub(counted.take().unwrap_or(0));
-        self.progress.end();
-        self.progress.begin(Phase { doing: "embedding", units: "papers", total: Some(left) });
-    }
-
-    /// What is not done yet need not be.
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Progress for Beside<'_> {
-    fn begin(&self, _phase: Phase) {}
-    fn advance(&self, units: u64) {
-        match &mut *self.counted.lock() {
-            Some(counted) => *counted += units,
-            None => self.progress.advance(units),
-        }
-    }
-    fn end(&self) {}
-    fn warn(&self, message: &str) {
-        self.progress.warn(message);
-    }
-    fn cancelled(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed) || self.progress.cancelled()
-    }
-}
-
 /// Reads papers and writes their vectors to a file, one row a record in the order of the inputs; nothing is merged
 /// and no collection is made.
 ///
@@ -340,8 +295,7 @@ pub fn embed_to_file(
     progress: &dyn Progress,
     on_skip: &mut OnSkip<'_>,
 ) -> Result<EmbedReport> {
-    let report = EmbedReport::new(encoder);
-    let mut writer = VectorWriter::create(path, report.dimensions)?;
+    let mut writer = VectorWriter::create(path, encoder.record().dimensions)?;
     let write = |batch: Finished<PaperId>| {
         let mut rows = batch.keys.iter().zip(batch.vectors.rows());
         rows.try_for_each(|(id, vector)| writer.write(id.as_str(), vector))
@@ -361,6 +315,6 @@ pub fn embed_to_file(
         truncated: summary.truncated as usize,
         tokens: summary.tokens as usize,
         skipped: read.skipped,
-        ..report
+        ..EmbedReport::new(encoder)
     })
 }

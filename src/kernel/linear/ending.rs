@@ -6,6 +6,8 @@
 
 use std::marker::PhantomData;
 
+use half::bf16;
+
 use super::super::function::{GROUP_ROWS, Group, rough_gelu};
 use super::super::operand::{SIDE, Writer};
 use super::super::places::Places;
@@ -74,6 +76,12 @@ fn biased<S: Simd>(simd: S, sums: &[[f32; SIDE]; SHARE_ROWS], bias: &[f32; SIDE]
     ]
 }
 
+/// Where 32 columns of a row and of the next one stand: rows of a block follow each other, and a block has all its rows.
+#[inline(always)]
+fn two_lines<'a>(operand: &'a Writer<'_>, row: usize, column: usize) -> (&'a mut [bf16], &'a mut [bf16]) {
+    operand.halves(operand.line(row, column / SIDE), SHARE_ROWS * SIDE).split_at_mut(SIDE)
+}
+
 /// To the left side of the next product, in bf16.
 #[derive(Clone, Copy)]
 pub(super) struct ToOperand<'a, F> {
@@ -92,9 +100,7 @@ impl<F: Function> Ending for ToOperand<'_, F> {
     #[inline(always)]
     fn end<S: Simd>(self, simd: S, sums: &[[f32; SIDE]; SHARE_ROWS], row: usize, column: usize, _n_rows: usize) {
         let bias = &self.bias.as_chunks().0[column / SIDE];
-        // Rows of a block follow each other, and a block has all its rows.
-        let lines = self.operand.halves(self.operand.line(row, column / SIDE), SHARE_ROWS * SIDE);
-        let (first, second) = lines.split_at_mut(SIDE);
+        let (first, second) = two_lines(self.operand, row, column);
         for at in (0..SIDE).step_by(2 * S::LANES) {
             let mut group = biased(simd, sums, bias, at);
             F::apply(simd, &mut group);
@@ -116,9 +122,7 @@ impl Ending for ToResidualOperand<'_> {
     #[inline(always)]
     fn end<S: Simd>(self, simd: S, sums: &[[f32; SIDE]; SHARE_ROWS], row: usize, column: usize, _n_rows: usize) {
         let bias = &self.bias.as_chunks().0[column / SIDE];
-        // Rows of a block follow each other, and a block has all its rows.
-        let lines = self.operand.halves(self.operand.line(row, column / SIDE), SHARE_ROWS * SIDE);
-        let (first, second) = lines.split_at_mut(SIDE);
+        let (first, second) = two_lines(self.operand, row, column);
         for at in (0..SIDE).step_by(2 * S::LANES) {
             let group = biased(simd, sums, bias, at);
             for (line, [left, right]) in [&mut *first, &mut *second].into_iter().zip(group) {
