@@ -124,10 +124,9 @@ impl Collection {
         })
     }
 
-    /// Stores the vectors of a batch in one transaction, and says for each whether it was. `batch` names for each the row and
-    /// the hash of
-    /// the text it was made from; it is left out where by now there is no such paper, or one of another text, by the hash
-    /// that `hash_of` makes of a title and an abstract.
+    /// Stores the vectors of a batch in one transaction, and says for each whether it was. `batch` names for each the row
+    /// and the hash of the text it was made from; it is left out where by now there is no such paper, or one of another
+    /// text, by the hash that `hash_of` makes of a title and an abstract.
     ///
     /// # Errors
     /// [`Error::Collection`] where the file cannot be written; then none of the batch is stored.
