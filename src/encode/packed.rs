@@ -35,6 +35,8 @@ pub(super) fn stored_in_int8(model: &ModelFolder, encoder: &Encoder) -> Result<b
 trait Machine {
     /// A linear map.
     type Linear;
+    /// The maps of a feed-forward part.
+    type FeedForward;
     /// Scale, shift and guard of a layer norm.
     type Norm;
     /// A table that rows are taken from.
@@ -45,6 +47,8 @@ trait Machine {
     type Bias;
 
     fn linear(&self, weight: Rows, n_in: usize, bias: Option<&[f32]>) -> Result<Self::Linear>;
+    /// Of maps between `hidden` numbers and `inner` ones.
+    fn feed_forward(&self, maps: Maps<tensors::Linear>, hidden: usize, inner: usize) -> Result<Self::FeedForward>;
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<Self::Norm>;
     fn table(&self, rows: Rows) -> Result<Self::Table>;
     fn rotary(&self, longest: usize, frequencies: &[f32]) -> Result<Self::Rotary>;
@@ -81,9 +85,7 @@ struct Layer<M: Machine> {
     query_key_value: M::Linear,
     output: M::Linear,
     attention_norm: Option<M::Norm>,
-    gate: Option<M::Linear>,
-    up: M::Linear,
-    down: M::Linear,
+    feed_forward: M::FeedForward,
     feed_forward_norm: M::Norm,
     bottleneck: Option<Bottleneck<M>>,
 }
@@ -91,8 +93,14 @@ struct Layer<M: Machine> {
 /// What an adapter adds after the feed-forward part.
 struct Bottleneck<M: Machine> {
     activation: kernel::Activation,
-    down: M::Linear,
-    up: M::Linear,
+    maps: M::FeedForward,
+}
+
+/// Out to the inner numbers, gated or not, and back.
+struct Maps<L> {
+    gate: Option<L>,
+    up: L,
+    down: L,
 }
 
 impl<M: Machine> Network<M> {
@@ -157,9 +165,10 @@ impl<M: Machine> Loading<'_, M> {
             query_key_value: self.linear(layer.query_key_value, hidden)?,
             output: self.linear(layer.output, context)?,
             attention_norm: layer.attention_norm.map(|norm| self.norm(norm)).transpose()?,
-            gate: layer.gate.map(|gate| self.linear(gate, hidden)).transpose()?,
-            up: self.linear(layer.up, hidden)?,
-            down: self.linear(layer.down, inner)?,
+            feed_forward: {
+                let maps = Maps { gate: layer.gate, up: layer.up, down: layer.down };
+                self.machine.feed_forward(maps, hidden, inner)?
+            },
             feed_forward_norm: self.norm(layer.feed_forward_norm)?,
             bottleneck: None,
         })
@@ -169,10 +178,11 @@ impl<M: Machine> Loading<'_, M> {
         let Some(adapter) = adapter else { return Ok(None) };
         let Some(layer) = adapter.layer(number)? else { return Ok(None) };
         let linear = |weight, bias| tensors::Linear { weight: Rows::F32(weight), bias: Some(bias) };
+        let (narrow, wide) = (linear(layer.down, layer.down_bias), linear(layer.up, layer.up_bias));
+        let maps = Maps { gate: None, up: narrow, down: wide };
         Ok(Some(Bottleneck {
             activation: activation(adapter.activation)?,
-            down: self.linear(linear(layer.down, layer.down_bias), self.encoder.hidden_size)?,
-            up: self.linear(linear(layer.up, layer.up_bias), adapter.size)?,
+            maps: self.machine.feed_forward(maps, self.encoder.hidden_size, adapter.size)?,
         }))
     }
 

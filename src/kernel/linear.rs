@@ -53,6 +53,8 @@ pub enum Output<'a> {
     Residual(&'a mut [f32]),
     /// The same where the residual path is the left side of products too, in its precision.
     ResidualOperand(&'a mut Operand),
+    /// The same, together with a summand of the same shape.
+    ResidualSum(&'a mut Operand, &'a Operand),
     /// The left side of the next product, of its precision; it takes the shape.
     Operand(&'a mut Operand),
     /// Multiplied with what is there, number by number: the gate of a feed-forward part.
@@ -94,6 +96,12 @@ impl LinearWeights {
         self.n_out
     }
 
+    /// Panics unless `operand` has the shape and the precision of what becomes of `input`.
+    fn assert_fits(&self, input: &Operand, operand: &Operand) {
+        let shape = (operand.n_rows(), operand.dim(), operand.precision());
+        assert_eq!(shape, (input.n_rows(), self.n_out, input.precision()), "what is there has another shape");
+    }
+
     /// What activations must be, where not all will do.
     fn takes(&self) -> Option<Precision> {
         match self.panels {
@@ -120,9 +128,10 @@ pub fn linear(
             assert_eq!(rows.len(), input.n_rows() * weights.n_out, "the output has another shape than the product");
         }
         Output::Operand(operand) => operand.reshape(input.n_rows(), weights.n_out),
-        Output::Gate(operand) | Output::ResidualOperand(operand) => {
-            let shape = (operand.n_rows(), operand.dim(), operand.precision());
-            assert_eq!(shape, (input.n_rows(), weights.n_out, input.precision()), "what is there has another shape");
+        Output::Gate(operand) | Output::ResidualOperand(operand) => weights.assert_fits(input, operand),
+        Output::ResidualSum(operand, summand) => {
+            weights.assert_fits(input, operand);
+            weights.assert_fits(input, summand);
         }
     }
     // SAFETY: every tile of the product is finished once, and each row of it writes its own columns; those of a step of
@@ -156,6 +165,7 @@ enum Target<'a> {
     Residual(Places<'a, f32>),
     Operand(Writer<'a>),
     ResidualOperand(Writer<'a>),
+    ResidualSum(Writer<'a>, &'a Operand),
     Gate(Writer<'a>),
 }
 
@@ -171,6 +181,7 @@ impl<'a> Target<'a> {
                 Output::Operand(operand) => Self::Operand(operand.writer()),
                 Output::Gate(operand) => Self::Gate(operand.writer()),
                 Output::ResidualOperand(operand) => Self::ResidualOperand(operand.writer()),
+                Output::ResidualSum(operand, summand) => Self::ResidualSum(operand.writer(), summand),
             }
         }
     }
@@ -178,9 +189,10 @@ impl<'a> Target<'a> {
     fn rounds(&self) -> bool {
         match self {
             Self::Rows(_) | Self::Residual(_) => false,
-            Self::Operand(operand) | Self::Gate(operand) | Self::ResidualOperand(operand) => {
-                operand.precision() == Precision::Bf16
-            }
+            Self::Operand(operand)
+            | Self::Gate(operand)
+            | Self::ResidualOperand(operand)
+            | Self::ResidualSum(operand, _) => operand.precision() == Precision::Bf16,
         }
     }
 }
@@ -285,6 +297,9 @@ impl Finish<'_> {
                 Target::Operand(operand) => operand.write(simd, row, column, results),
                 Target::Gate(operand) => operand.multiply(simd, row, column, results),
                 Target::ResidualOperand(operand) => operand.add(simd, row, column, results),
+                Target::ResidualSum(operand, summand) => {
+                    operand.add(simd, row, column, &summand.added_to(simd, row, column, results));
+                }
             }
         }
     }

@@ -97,6 +97,30 @@ impl Operand {
         }
     }
 
+    /// `vectors` and the numbers of `row` from `column` on, a multiple of their lanes; together they stay within a step.
+    #[inline(always)]
+    pub(super) fn added_to<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        column: usize,
+        vectors: &[S::F32; N],
+    ) -> [S::F32; N] {
+        let mut sums = *vectors;
+        for (vector, sum) in sums.iter_mut().enumerate() {
+            let column = column + vector * S::LANES;
+            let there = match self.precision {
+                Precision::F32 => {
+                    let end = self.dim.min(column + S::LANES);
+                    simd.load_up_to(&self.single[row * self.dim..][column.min(end)..end])
+                }
+                Precision::Bf16 => simd.load_bf16(&self.half[self.line(row, column / SIDE) + column % SIDE..]),
+            };
+            *sum = simd.add(*sum, there);
+        }
+        sums
+    }
+
     /// Steps of 32 columns, the last perhaps not full.
     pub(super) fn n_steps(&self) -> usize {
         self.dim.div_ceil(SIDE)

@@ -8,6 +8,7 @@ use thematic::kernel::{self, Hit, Isa, Level, Nearest, PackedMatrix, TopK};
 mod cuda;
 mod encode;
 mod exactness;
+mod feed_forward;
 mod rows;
 
 mod select {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use half::{bf16, f16};
 
 use super::pass::Pass;
-use super::{Machine, Network};
+use super::{Machine, Maps, Network};
 use crate::encode::engine::{Engine, Habits};
 use crate::encode::tensors;
 use crate::encode::tokens::PackedTokens;
@@ -89,6 +89,7 @@ impl<T: Number> Weights<T> {
 
 impl<T: Number> Machine for Weights<T> {
     type Linear = LinearWeights<T>;
+    type FeedForward = Maps<LinearWeights<T>>;
     type Norm = NormWeights;
     type Table = Array<f32>;
     type Rotary = Rotary;
@@ -96,6 +97,15 @@ impl<T: Number> Machine for Weights<T> {
 
     fn linear(&self, weight: Rows, n_in: usize, bias: Option<&[f32]>) -> Result<LinearWeights<T>> {
         self.sent(LinearWeights::upload(&self.lane, &weight.into_f32(), n_in, bias))
+    }
+
+    fn feed_forward(&self, maps: Maps<tensors::Linear>, hidden: usize, inner: usize) -> Result<Maps<LinearWeights<T>>> {
+        let sent = |map: tensors::Linear, n_in| self.linear(map.weight, n_in, map.bias.as_deref());
+        Ok(Maps {
+            gate: maps.gate.map(|gate| sent(gate, hidden)).transpose()?,
+            up: sent(maps.up, hidden)?,
+            down: sent(maps.down, inner)?,
+        })
     }
 
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<NormWeights> {
@@ -300,22 +310,18 @@ impl<T: Number> Pass<Weights<T>> for Parts<'_, T> {
         lane.linear(weights, context, product)
     }
 
-    fn expand(&mut self, weights: &LinearWeights<T>, activation: Activation) -> Result<(), Failure> {
-        let Work { lane, input, inner, .. } = &mut *self.work;
-        lane.linear(weights, input, inner)?;
-        if activation == Activation::Identity { Ok(()) } else { lane.activate(inner, activation) }
-    }
-
-    fn gate(&mut self, weights: &LinearWeights<T>, activation: Activation) -> Result<(), Failure> {
-        let Work { lane, input, inner, gates, .. } = &mut *self.work;
-        lane.linear(weights, input, gates)?;
-        lane.gate(inner, gates, activation)
-    }
-
-    fn add_inner(&mut self, weights: &LinearWeights<T>) -> Result<(), Failure> {
+    fn feed_forward(&mut self, maps: &Maps<LinearWeights<T>>, activation: Activation) -> Result<(), Failure> {
         self.leave_pending();
-        let Work { lane, inner, product, .. } = &mut *self.work;
-        lane.linear(weights, inner, product)
+        let Work { lane, input, inner, gates, product, .. } = &mut *self.work;
+        lane.linear(&maps.up, input, inner)?;
+        match &maps.gate {
+            None => lane.activate(inner, activation)?,
+            Some(gate) => {
+                lane.linear(gate, input, gates)?;
+                lane.gate(inner, gates, activation)?;
+            }
+        }
+        lane.linear(&maps.down, inner, product)
     }
 }
 

@@ -14,8 +14,8 @@ use super::processor::{Norm, Packed, Processor, Scratch};
 use crate::encode::table::numbers_of;
 use crate::encode::tokens::PackedTokens;
 use crate::kernel::{
-    self, Activation, Attention, DistanceBias, Gather, Isa, LinearWeights, Mask, Operand, Output, attention, embed,
-    embed_to, layer_norm, layer_norm_in_place, layer_norm_to, linear, rotate,
+    self, Activation, Attention, DistanceBias, FeedForward, Gather, Isa, LinearWeights, Mask, Output, Path, attention,
+    embed, embed_to, feed_forward, layer_norm, layer_norm_in_place, layer_norm_to, linear, rotate,
 };
 use crate::models::Rows;
 
@@ -89,15 +89,6 @@ enum Residual {
     Rows,
     /// It is the input of the next part, in that precision.
     Input,
-}
-
-impl Residual {
-    fn output<'a>(self, rows: &'a mut [f32], input: &'a mut Operand) -> Output<'a> {
-        match self {
-            Self::Rows => Output::Residual(rows),
-            Self::Input => Output::ResidualOperand(input),
-        }
-    }
 }
 
 /// The network's parts by the kernels of the processor.
@@ -188,27 +179,22 @@ impl pass::Pass<Processor> for Parts<'_> {
 
     fn add_context(&mut self, weights: &LinearWeights) -> Done {
         let Scratch { input, context, workspace, .. } = &mut *self.scratch;
-        let output = self.residual.output(self.rows, input);
+        let output = match self.residual {
+            Residual::Rows => Output::Residual(self.rows),
+            Residual::Input => Output::ResidualOperand(input),
+        };
         linear(weights, context, Activation::Identity, output, workspace);
         Ok(())
     }
 
-    fn expand(&mut self, weights: &LinearWeights, activation: Activation) -> Done {
-        let Scratch { input, inner, workspace, .. } = &mut *self.scratch;
-        linear(weights, input, activation, Output::Operand(inner), workspace);
-        Ok(())
-    }
-
-    fn gate(&mut self, weights: &LinearWeights, activation: Activation) -> Done {
-        let Scratch { input, inner, workspace, .. } = &mut *self.scratch;
-        linear(weights, input, activation, Output::Gate(inner), workspace);
-        Ok(())
-    }
-
-    fn add_inner(&mut self, weights: &LinearWeights) -> Done {
-        let Scratch { input, inner, workspace, .. } = &mut *self.scratch;
-        let output = self.residual.output(self.rows, input);
-        linear(weights, inner, Activation::Identity, output, workspace);
+    fn feed_forward(&mut self, maps: &FeedForward, activation: Activation) -> Done {
+        let Scratch { input, context, inner, workspace, .. } = &mut *self.scratch;
+        let path = match self.residual {
+            Residual::Rows => Path::Rows { rows: self.rows, input },
+            // The context has been used.
+            Residual::Input => Path::Input(input, context),
+        };
+        feed_forward(maps, activation, path, inner, workspace);
         Ok(())
     }
 }

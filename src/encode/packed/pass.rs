@@ -7,7 +7,7 @@ use crate::models::NormPlacement;
 /// A batch on its way through a network.
 ///
 /// It holds the residual path, tokens x hidden, and what parts hand to each other: the input of products, the queries,
-/// keys and values, the context of attention, and what is inside the feed-forward part.
+/// keys and values, and the context of attention.
 pub(super) trait Pass<M: Machine> {
     /// Why a part could not be computed.
     type Error;
@@ -24,12 +24,8 @@ pub(super) trait Pass<M: Machine> {
     fn attend(&mut self, n_heads: usize, mask: Mask, bias: Option<&M::Bias>) -> Result<(), Self::Error>;
     /// Adds what the map makes of the context to the residual path.
     fn add_context(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
-    /// Makes the inside of a feed-forward part of the input.
-    fn expand(&mut self, weights: &M::Linear, activation: Activation) -> Result<(), Self::Error>;
-    /// Multiplies the inside with what the map and the function make of the input.
-    fn gate(&mut self, weights: &M::Linear, activation: Activation) -> Result<(), Self::Error>;
-    /// Adds what the map makes of the inside to the residual path.
-    fn add_inner(&mut self, weights: &M::Linear) -> Result<(), Self::Error>;
+    /// Adds what a feed-forward part makes of the input to the residual path.
+    fn feed_forward(&mut self, maps: &M::FeedForward, activation: Activation) -> Result<(), Self::Error>;
 }
 
 impl<M: Machine> Network<M> {
@@ -52,11 +48,10 @@ impl<M: Machine> Network<M> {
     fn layer_normed_after<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
         self.attend(layer, pass)?;
         pass.normalise(layer.attention_norm.as_ref().unwrap_or(&self.embedding_norm))?;
-        self.feed_forward(layer, pass)?;
+        pass.feed_forward(&layer.feed_forward, self.activation)?;
         if let Some(bottleneck) = &layer.bottleneck {
             pass.normalise_to_input(&layer.feed_forward_norm)?;
-            pass.expand(&bottleneck.down, bottleneck.activation)?;
-            pass.add_inner(&bottleneck.up)?;
+            pass.feed_forward(&bottleneck.maps, bottleneck.activation)?;
         }
         pass.normalise(&layer.feed_forward_norm)
     }
@@ -67,7 +62,7 @@ impl<M: Machine> Network<M> {
         }
         self.attend(layer, pass)?;
         pass.normalise_to_input(&layer.feed_forward_norm)?;
-        self.feed_forward(layer, pass)
+        pass.feed_forward(&layer.feed_forward, self.activation)
     }
 
     fn attend<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
@@ -77,16 +72,5 @@ impl<M: Machine> Network<M> {
         }
         pass.attend(layer.n_heads, layer.mask, self.bias.as_ref())?;
         pass.add_context(&layer.output)
-    }
-
-    fn feed_forward<P: Pass<M>>(&self, layer: &Layer<M>, pass: &mut P) -> Result<(), P::Error> {
-        match &layer.gate {
-            None => pass.expand(&layer.up, self.activation)?,
-            Some(gate) => {
-                pass.expand(&layer.up, Activation::Identity)?;
-                pass.gate(gate, self.activation)?;
-            }
-        }
-        pass.add_inner(&layer.down)
     }
 }

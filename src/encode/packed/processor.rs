@@ -7,14 +7,16 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Storage, Tensor};
 
-use super::{Machine, Network, operations};
+use super::{Machine, Maps, Network, operations};
 use crate::encode::engine::{Engine, Habits};
 use crate::encode::options::Arithmetic;
 use crate::encode::pooling::pool;
 use crate::encode::tensors;
 use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
-use crate::kernel::{DistanceBias, Isa, LayerNorm, LinearWeights, Operand, Precision, Rotary, Team, Workspace};
+use crate::kernel::{
+    DistanceBias, FeedForward, Isa, LayerNorm, LinearWeights, Map, Operand, Precision, Rotary, Team, Workspace,
+};
 use crate::models::{Encoder, ModelFolder, Pooling, Rows};
 
 /// A few abstracts: enough rows for the products, few enough that activations stay in the caches and that threads end
@@ -62,6 +64,7 @@ pub(super) struct Scratch {
 
 impl Machine for Processor {
     type Linear = LinearWeights;
+    type FeedForward = FeedForward;
     type Norm = Norm;
     type Table = Rows;
     type Rotary = Rotary;
@@ -73,6 +76,18 @@ impl Machine for Processor {
             return Ok(LinearWeights::pack_int8(self.isa, &numbers, &scales, n_in, bias));
         }
         Ok(LinearWeights::pack(self.isa, self.arithmetic.activations, &weight.into_f32(), n_in, bias))
+    }
+
+    fn feed_forward(&self, maps: Maps<tensors::Linear>, hidden: usize, inner: usize) -> Result<FeedForward> {
+        if self.arithmetic.int8_weights {
+            let packed = |map: tensors::Linear, n_in| self.linear(map.weight, n_in, map.bias.as_deref());
+            let gate = maps.gate.map(|gate| packed(gate, hidden)).transpose()?;
+            return Ok(FeedForward::new(gate, packed(maps.up, hidden)?, packed(maps.down, inner)?));
+        }
+        let plain = |map: tensors::Linear| (map.weight.into_f32(), map.bias);
+        let (gate, up, down) = (maps.gate.map(plain), plain(maps.up), plain(maps.down));
+        let (gate, up, down) = (gate.as_ref().map(map), map(&up), map(&down));
+        Ok(FeedForward::pack(self.isa, self.arithmetic.activations, gate, up, down, hidden))
     }
 
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<Norm> {
@@ -90,6 +105,10 @@ impl Machine for Processor {
     fn bias(&self, bias: DistanceBias) -> Result<DistanceBias> {
         Ok(bias)
     }
+}
+
+fn map((weight, bias): &(Vec<f32>, Option<Vec<f32>>)) -> Map<'_> {
+    Map { weight, bias: bias.as_deref() }
 }
 
 impl Packed {

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use half::bf16;
 
 use super::super::function::{GROUP_ROWS, Group, rough_gelu};
-use super::super::operand::{SIDE, Writer};
+use super::super::operand::{Operand, SIDE, Writer};
 use super::super::places::Places;
 use super::super::simd::Simd;
 use super::super::square::{Meanwhile, Square};
@@ -124,14 +124,54 @@ impl Ending for ToResidualOperand<'_> {
         let bias = &self.bias.as_chunks().0[column / SIDE];
         let (first, second) = two_lines(self.operand, row, column);
         for at in (0..SIDE).step_by(2 * S::LANES) {
-            let group = biased(simd, sums, bias, at);
-            for (line, [left, right]) in [&mut *first, &mut *second].into_iter().zip(group) {
-                let left = simd.add(left, simd.load_bf16(&line[at..]));
-                let right = simd.add(right, simd.load_bf16(&line[at + S::LANES..]));
-                simd.store_two_bf16(left, right, &mut line[at..]);
-            }
+            let [one, other] = biased(simd, sums, bias, at);
+            let there = [line_at(simd, first, at), line_at(simd, second, at)];
+            store_sum(simd, one, there[0], &mut first[at..]);
+            store_sum(simd, other, there[1], &mut second[at..]);
         }
     }
+}
+
+/// As [`ToResidualOperand`], together with a summand.
+#[derive(Clone, Copy)]
+pub(super) struct ToResidualSum<'a> {
+    pub(super) operand: &'a Writer<'a>,
+    pub(super) summand: &'a Operand,
+    pub(super) bias: &'a [f32],
+}
+
+impl Ending for ToResidualSum<'_> {
+    #[inline(always)]
+    fn end<S: Simd>(self, simd: S, sums: &[[f32; SIDE]; SHARE_ROWS], row: usize, column: usize, _n_rows: usize) {
+        let bias = &self.bias.as_chunks().0[column / SIDE];
+        let (first, second) = two_lines(self.operand, row, column);
+        let summand = &self.summand.half[self.summand.line(row, column / SIDE)..][..SHARE_ROWS * SIDE];
+        for at in (0..SIDE).step_by(2 * S::LANES) {
+            let [one, other] = biased(simd, sums, bias, at);
+            let one = sum(simd, one, line_at(simd, summand, at));
+            let other = sum(simd, other, line_at(simd, summand, SIDE + at));
+            let there = [line_at(simd, first, at), line_at(simd, second, at)];
+            store_sum(simd, one, there[0], &mut first[at..]);
+            store_sum(simd, other, there[1], &mut second[at..]);
+        }
+    }
+}
+
+/// Two vectors of a line.
+#[inline(always)]
+fn line_at<S: Simd>(simd: S, line: &[bf16], at: usize) -> [S::F32; 2] {
+    [simd.load_bf16(&line[at..]), simd.load_bf16(&line[at + S::LANES..])]
+}
+
+#[inline(always)]
+fn sum<S: Simd>(simd: S, [left, right]: [S::F32; 2], others: [S::F32; 2]) -> [S::F32; 2] {
+    [simd.add(left, others[0]), simd.add(right, others[1])]
+}
+
+#[inline(always)]
+fn store_sum<S: Simd>(simd: S, vectors: [S::F32; 2], others: [S::F32; 2], to: &mut [bf16]) {
+    let [left, right] = sum(simd, vectors, others);
+    simd.store_two_bf16(left, right, to);
 }
 
 /// Added to rows whose length is a multiple of a square's side.

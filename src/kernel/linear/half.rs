@@ -11,7 +11,7 @@ use super::super::simd::{Kernel, Simd};
 use super::super::square::{Factors, Kept, Panels, Square, Unit, Vectors};
 use super::super::tiles::Tiles;
 use super::super::{Isa, Workspace};
-use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, ToResidualOperand, Whole};
+use super::ending::{Ending, Gelu, Plain, Shadow, ToOperand, ToResidual, ToResidualOperand, ToResidualSum, Whole};
 use super::{Activation, Finish, Grid, Target};
 
 /// Bytes of the rows that meet a panel before the next panel is fetched: what of them is read, and of a residual path also
@@ -26,6 +26,7 @@ pub(super) fn multiply(isa: Isa, panels: &Panels, input: &Operand, finish: &Fini
     let added_to = match finish.target {
         Target::Residual(_) => finish.n_out * size_of::<f32>(),
         Target::ResidualOperand(_) => finish.n_out * size_of::<bf16>(),
+        Target::ResidualSum(..) => 2 * finish.n_out * size_of::<bf16>(),
         _ => 0,
     };
     let row_bytes = panels.n_steps * SIDE * size_of::<bf16>() + added_to;
@@ -53,6 +54,9 @@ fn beside_tiles(isa: Isa, product: Product<'_, impl Iterator<Item = Cells>>, uni
         }
         (Target::ResidualOperand(operand), Activation::Identity) if finish.rounded => {
             isa.run(Half { product, ending: ToResidualOperand { operand, bias }, unit });
+        }
+        (Target::ResidualSum(operand, summand), Activation::Identity) if finish.rounded => {
+            isa.run(Half { product, ending: ToResidualSum { operand, summand, bias }, unit });
         }
         (Target::Residual(rows), Activation::Identity) if finish.n_out.is_multiple_of(SIDE) => {
             isa.run(Half { product, ending: ToResidual { rows, n_out: finish.n_out, bias }, unit });

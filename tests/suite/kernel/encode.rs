@@ -89,6 +89,11 @@ proptest! {
             path.copy_to(isa, &mut path_rows);
             prop_assert_eq!(&path_rows, &rounded(precision, &residual));
             prop_assert_eq!(held_rows(&path), path_rows);
+            let (mut sum, mut summand) = (Operand::new(precision), Operand::new(precision));
+            sum.fill(isa, &vec![1.25; n_rows * n_out], n_out);
+            summand.fill(isa, &vec![-1.0; n_rows * n_out], n_out);
+            linear(&weights, &operand, Activation::Identity, Output::ResidualSum(&mut sum, &summand), &mut workspace);
+            let sum = held_rows(&sum);
 
             // Sums of up to 140 products of numbers below 1.
             let case = format!("{arithmetic:?}");
@@ -98,6 +103,8 @@ proptest! {
                 assert_close(residual[at], expected + 0.25, 2e-5, &case);
                 let rounding = if precision == Precision::Bf16 { expected.abs() / 256.0 } else { 0.0 };
                 assert_close(next[at], expected, 2e-5 + rounding, &case);
+                let rounding_of_sum = if precision == Precision::Bf16 { (expected + 0.25).abs() / 256.0 } else { 0.0 };
+                assert_close(sum[at], expected + 0.25, 2e-5 + rounding_of_sum, &case);
                 assert_close(gated[at], -0.5 * expected.max(0.0), 2e-5 + rounding, &case);
             }
         }
@@ -238,7 +245,7 @@ fn helpers_change_no_bit() {
     }
 }
 
-fn everywhere() -> impl Iterator<Item = (Isa, Precision)> {
+pub(super) fn everywhere() -> impl Iterator<Item = (Isa, Precision)> {
     Isa::available().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision)))
 }
 
