@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::buffer::Buffer;
-use super::operand::{Operand, Precision, SIDE, Writer};
+use super::operand::{Operand, Precision, SIDE, STEP, Writer};
 use super::places::Places;
 use super::rows::{Gather, squares_around, sum_of_tables};
 use super::simd::{Kernel, Simd};
@@ -154,9 +154,11 @@ trait Source: Copy {
         for at in 0..ROWS {
             let numbers = &mut numbers[at * dim..][..dim];
             self.read_row(simd, operand, row + at, numbers);
-            for column in (0..dim).step_by(2 * S::LANES) {
-                let (left, right) = (simd.load(&numbers[column..]), simd.load(&numbers[column + S::LANES..]));
-                sums[at] = [simd.add(sums[at][0], left), simd.add(sums[at][1], right)];
+            for line in numbers.as_chunks::<SIDE>().0 {
+                for column in (0..SIDE).step_by(2 * S::LANES) {
+                    let (left, right) = (simd.load(&line[column..]), simd.load(&line[column + S::LANES..]));
+                    sums[at] = [simd.add(sums[at][0], left), simd.add(sums[at][1], right)];
+                }
             }
         }
         sums
@@ -181,12 +183,14 @@ impl Source for There {
         row: usize,
         numbers: &mut [f32],
     ) -> Sums<S, ROWS> {
-        let dim = numbers.len() / ROWS;
+        let numbers = numbers.as_chunks_mut::<SIDE>().0;
+        let n_steps = numbers.len() / ROWS;
+        let first_line = operand.line(row, 0);
         let mut sums = [[simd.splat(0.0); 2]; ROWS];
-        for column in (0..dim).step_by(SIDE) {
+        for step in 0..n_steps {
+            let lines = operand.halves(first_line + step * STEP, ROWS * SIDE).as_chunks::<SIDE>().0;
             for at in 0..ROWS {
-                let line = operand.halves(operand.line(row + at, column / SIDE), SIDE);
-                let numbers = &mut numbers[at * dim + column..][..SIDE];
+                let (line, numbers) = (&lines[at], &mut numbers[at * n_steps + step]);
                 for first in (0..SIDE).step_by(2 * S::LANES) {
                     let (left, right) = (simd.load_bf16(&line[first..]), simd.load_bf16(&line[first + S::LANES..]));
                     sums[at] = [simd.add(sums[at][0], left), simd.add(sums[at][1], right)];
@@ -247,35 +251,24 @@ impl<R: Source> Kernel for NormaliseInto<'_, R> {
             return;
         }
         let mut row = rows.start;
-        while row + TOGETHER <= rows.end {
-            let sums = source.read_lines::<S, TOGETHER>(simd, operand, row, numbers);
-            normalise_to_lines(simd, norm, (numbers, sums), operand, row);
-            row += TOGETHER;
-        }
         while row < rows.end {
-            let numbers = &mut numbers[..dim];
-            let sums = source.read_lines::<S, 1>(simd, operand, row, numbers);
-            normalise_to_lines(simd, norm, (numbers, sums), operand, row);
-            row += 1;
+            // Rows that stand in one block.
+            if row.is_multiple_of(TOGETHER) && row + TOGETHER <= rows.end {
+                let sums = source.read_lines::<S, TOGETHER>(simd, operand, row, numbers);
+                normalise_to_lines(simd, norm, (numbers, sums), operand, row);
+                row += TOGETHER;
+            } else {
+                let numbers = &mut numbers[..dim];
+                let sums = source.read_lines::<S, 1>(simd, operand, row, numbers);
+                normalise_to_lines(simd, norm, (numbers, sums), operand, row);
+                row += 1;
+            }
         }
     }
 }
 
-/// The first numbers given, normalised; `column` is that of the first.
-#[inline(always)]
-fn affine_vector<S: Simd>(
-    simd: S,
-    norm: &LayerNorm<'_>,
-    numbers: &[f32],
-    column: usize,
-    (mean, factor): (S::F32, S::F32),
-) -> S::F32 {
-    let normal = simd.mul(simd.sub(simd.load(numbers), mean), factor);
-    simd.mul_add(normal, simd.load(&norm.scale[column..]), simd.load(&norm.shift[column..]))
-}
-
-/// Rows that are normalised together. More of them gain nothing.
-const TOGETHER: usize = 2;
+/// Rows that are normalised together, all in one block.
+const TOGETHER: usize = 4;
 
 /// The sums of `ROWS` rows, each of two vectors side by side, for an addition takes its time.
 type Sums<S, const ROWS: usize> = [[<S as Simd>::F32; 2]; ROWS];
@@ -290,37 +283,56 @@ fn normalise_to_lines<S: Simd, const ROWS: usize>(
     operand: &Writer<'_>,
     row: usize,
 ) {
-    let dim = norm.dim();
+    let dim = norm.dim() as f32;
+    let numbers = numbers.as_chunks::<SIDE>().0;
+    let n_steps = numbers.len() / ROWS;
     let mut means = [simd.splat(0.0); ROWS];
     for at in 0..ROWS {
-        means[at] = simd.splat(simd.sum(simd.add(sums[at][0], sums[at][1])) / dim as f32);
+        means[at] = simd.splat(simd.sum(simd.add(sums[at][0], sums[at][1])) / dim);
     }
     let mut squares = [[simd.splat(0.0); 2]; ROWS];
-    for column in (0..dim).step_by(2 * S::LANES) {
+    for step in 0..n_steps {
         for at in 0..ROWS {
-            for vector in 0..2 {
-                let distance = simd.sub(simd.load(&numbers[at * dim + column + vector * S::LANES..]), means[at]);
-                squares[at][vector] = simd.mul_add(distance, distance, squares[at][vector]);
+            let numbers = &numbers[at * n_steps + step];
+            for first in (0..SIDE).step_by(2 * S::LANES) {
+                for vector in 0..2 {
+                    let distance = simd.sub(simd.load(&numbers[first + vector * S::LANES..]), means[at]);
+                    squares[at][vector] = simd.mul_add(distance, distance, squares[at][vector]);
+                }
             }
         }
     }
     let mut factors = [simd.splat(0.0); ROWS];
     for at in 0..ROWS {
-        let variance = simd.sum(simd.add(squares[at][0], squares[at][1])) / dim as f32;
+        let variance = simd.sum(simd.add(squares[at][0], squares[at][1])) / dim;
         factors[at] = simd.splat(1.0 / (variance + norm.epsilon).sqrt());
     }
-    for column in (0..dim).step_by(SIDE) {
+    let (scales, shifts) = (norm.scale.as_chunks::<SIDE>().0, norm.shift.as_chunks::<SIDE>().0);
+    let first_line = operand.line(row, 0);
+    for step in 0..n_steps {
+        let (scale, shift) = (&scales[step], &shifts[step]);
+        let lines = operand.halves(first_line + step * STEP, ROWS * SIDE).as_chunks_mut::<SIDE>().0;
         for at in 0..ROWS {
-            let line = operand.halves(operand.line(row + at, column / SIDE), SIDE);
+            let numbers = &numbers[at * n_steps + step];
             for first in (0..SIDE).step_by(2 * S::LANES) {
-                let place = column + first;
-                let numbers = &numbers[at * dim + place..];
-                let left = affine_vector(simd, norm, numbers, place, (means[at], factors[at]));
-                let right = affine_vector(simd, norm, &numbers[S::LANES..], place + S::LANES, (means[at], factors[at]));
-                simd.store_two_bf16(left, right, &mut line[first..]);
+                let left = affine_vector(simd, (numbers, scale, shift), first, (means[at], factors[at]));
+                let right = affine_vector(simd, (numbers, scale, shift), first + S::LANES, (means[at], factors[at]));
+                simd.store_two_bf16(left, right, &mut lines[at][first..]);
             }
         }
     }
+}
+
+/// A vector of the numbers of a step, normalised, scaled and shifted.
+#[inline(always)]
+fn affine_vector<S: Simd>(
+    simd: S,
+    (numbers, scale, shift): (&[f32; SIDE], &[f32; SIDE], &[f32; SIDE]),
+    at: usize,
+    (mean, factor): (S::F32, S::F32),
+) -> S::F32 {
+    let normal = simd.mul(simd.sub(simd.load(&numbers[at..]), mean), factor);
+    simd.mul_add(normal, simd.load(&scale[at..]), simd.load(&shift[at..]))
 }
 
 #[inline(always)]

@@ -139,6 +139,10 @@ pub(super) trait Simd: Copy {
     fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// Without its sign.
+    fn abs(self, vector: Self::F32) -> Self::F32;
+    /// In each lane the entry of the table that the last four bits of `place` say.
+    fn look_up(self, table: &[f32; 16], place: Self::F32) -> Self::F32;
     /// `a * b + c`, rounded once where the instruction set can.
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     /// To the nearest whole number.

@@ -229,6 +229,23 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn abs(self, vector: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), vector) }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[f32; 16], place: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2, and a table is as long as two vectors. The fourth bit, moved to the sign, chooses among them.
+        unsafe {
+            let places = _mm256_castps_si256(place);
+            let first = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), places);
+            let second = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table[8..].as_ptr()), places);
+            _mm256_blendv_ps(first, second, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(places)))
+        }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         // SAFETY: `self` proves FMA.
         unsafe { _mm256_fmadd_ps(a, b, c) }

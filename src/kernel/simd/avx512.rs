@@ -359,6 +359,18 @@ impl<const VNNI: bool, const BF16: bool, const VBMI: bool> Simd for Avx512<VNNI,
     }
 
     #[inline(always)]
+    fn abs(self, vector: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_abs_ps(vector) }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[f32; 16], place: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F, and a table is as long as a vector.
+        unsafe { _mm512_permutexvar_ps(_mm512_castps_si512(place), _mm512_loadu_ps(table.as_ptr())) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_fmadd_ps(a, b, c) }

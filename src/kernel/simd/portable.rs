@@ -154,6 +154,16 @@ impl Simd for Portable {
         from_fn(|lane| if a[lane] > b[lane] { a[lane] } else { b[lane] })
     }
 
+    #[inline(always)]
+    fn abs(self, vector: Four) -> Four {
+        vector.map(f32::abs)
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[f32; 16], place: Four) -> Four {
+        place.map(|place| table[place.to_bits() as usize % 16])
+    }
+
     // Rounded twice: `f32::mul_add` is a slow library call where the processor has no such instruction.
     #[inline(always)]
     fn mul_add(self, a: Four, b: Four, c: Four) -> Four {
