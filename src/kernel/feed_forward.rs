@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::function::Activation;
-use super::linear::{LinearWeights, Output, linear};
+use super::linear::{LinearWeights, Output, Product, linear};
 use super::operand::{Operand, Precision, SIDE};
 use super::{Isa, Workspace};
 
@@ -90,47 +90,111 @@ impl FeedForward {
     }
 }
 
-/// Adds what the part makes of the residual path to it. `inner` is memory.
+/// Memory for what is inside a part, which grows to the largest.
+#[derive(Debug, Clone)]
+pub struct Inner {
+    precision: Precision,
+    operands: Vec<Operand>,
+}
+
+impl Inner {
+    /// Holds nothing yet.
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, operands: Vec::new() }
+    }
+
+    /// At least `n`.
+    fn operands(&mut self, n: usize) -> &mut [Operand] {
+        let (n, precision) = (n.max(self.operands.len()), self.precision);
+        self.operands.resize_with(n, || Operand::new(precision));
+        &mut self.operands
+    }
+}
+
+/// Adds what the part makes of the residual path to it.
 pub fn feed_forward(
     part: &FeedForward,
     function: Activation,
     path: Path<'_>,
-    inner: &mut Operand,
+    inner: &mut Inner,
     workspace: &mut Workspace,
 ) {
+    let in_pieces = part.pieces.len() > 1;
     match path {
         Path::Rows { rows, input } => {
+            let inner = &mut inner.operands(1)[0];
             for piece in &part.pieces {
                 piece.expand(function, input, inner, workspace);
                 linear(&piece.down, inner, Activation::Identity, Output::Residual(rows), workspace);
             }
         }
-        // The path stays as it is until every piece has read it.
-        Path::Input(path, sums) => {
-            let last = part.pieces.len() - 1;
-            for (number, piece) in part.pieces.iter().enumerate() {
-                piece.expand(function, path, inner, workspace);
-                let output = match number {
-                    _ if last == 0 => Output::ResidualOperand(path),
-                    _ if number == last => Output::ResidualSum(path, sums),
-                    0 => Output::Operand(sums),
-                    _ => Output::ResidualOperand(sums),
-                };
-                linear(&piece.down, inner, Activation::Identity, output, workspace);
-            }
+        Path::Input(path, sums) if in_pieces && path.n_rows() <= FEW_ROWS && workspace.members() > 1 => {
+            part.add_together(function, path, sums, inner.operands(part.pieces.len()), workspace);
         }
+        Path::Input(path, sums) => {
+            part.add_in_turn(function, path, sums, &mut inner.operands(1)[0], workspace);
+        }
+    }
+}
+
+/// Rows whose whole inside stays in the second cache: then pieces would only make helpers wait for each other more often.
+const FEW_ROWS: usize = 128;
+
+impl FeedForward {
+    /// Piece by piece. The path stays as it is until every piece has read it.
+    fn add_in_turn(
+        &self,
+        function: Activation,
+        path: &mut Operand,
+        sums: &mut Operand,
+        inner: &mut Operand,
+        workspace: &mut Workspace,
+    ) {
+        let last = self.pieces.len() - 1;
+        for (number, piece) in self.pieces.iter().enumerate() {
+            piece.expand(function, path, inner, workspace);
+            let output = match number {
+                _ if last == 0 => Output::ResidualOperand(path),
+                _ if number == last => Output::ResidualSum(path, sums),
+                0 => Output::Operand(sums),
+                _ => Output::ResidualOperand(sums),
+            };
+            linear(&piece.down, inner, Activation::Identity, output, workspace);
+        }
+    }
+
+    /// The same, bit for bit, with all pieces side by side.
+    fn add_together(
+        &self,
+        function: Activation,
+        path: &mut Operand,
+        sums: &mut Operand,
+        inner: &mut [Operand],
+        workspace: &mut Workspace,
+    ) {
+        let ups = self.pieces.iter().zip(&mut *inner);
+        let ups =
+            ups.map(|(piece, to)| Product::new(&piece.up, path, piece.function_of_up(function), Output::Operand(to)));
+        Product::compute_together(&ups.collect::<Vec<_>>(), workspace);
+        let gates = self.pieces.iter().zip(&mut *inner).filter_map(|(piece, to)| Some((piece.gate.as_ref()?, to)));
+        let gates = gates.map(|(gate, to)| Product::new(gate, path, function, Output::Gate(to)));
+        Product::compute_together(&gates.collect::<Vec<_>>(), workspace);
+        let downs = self.pieces.iter().map(|piece| &piece.down).zip(&*inner);
+        Product::add_all(downs, path, sums, workspace);
     }
 }
 
 impl Piece {
     /// Makes the inner numbers.
     fn expand(&self, function: Activation, input: &Operand, inner: &mut Operand, workspace: &mut Workspace) {
-        match &self.gate {
-            None => linear(&self.up, input, function, Output::Operand(inner), workspace),
-            Some(gate) => {
-                linear(&self.up, input, Activation::Identity, Output::Operand(inner), workspace);
-                linear(gate, input, function, Output::Gate(inner), workspace);
-            }
+        linear(&self.up, input, self.function_of_up(function), Output::Operand(inner), workspace);
+        if let Some(gate) = &self.gate {
+            linear(gate, input, function, Output::Gate(inner), workspace);
         }
+    }
+
+    /// A gate has the function to itself.
+    fn function_of_up(&self, function: Activation) -> Activation {
+        if self.gate.is_some() { Activation::Identity } else { function }
     }
 }

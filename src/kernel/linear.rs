@@ -53,8 +53,8 @@ pub enum Output<'a> {
     Residual(&'a mut [f32]),
     /// The same where the residual path is the left side of products too, in its precision.
     ResidualOperand(&'a mut Operand),
-    /// The same, together with a summand of the same shape.
-    ResidualSum(&'a mut Operand, &'a Operand),
+    /// The same, together with a summand of the same shape, which stays as it is.
+    ResidualSum(&'a mut Operand, &'a mut Operand),
     /// The left side of the next product, of its precision; it takes the shape.
     Operand(&'a mut Operand),
     /// Multiplied with what is there, number by number: the gate of a feed-forward part.
@@ -117,34 +117,96 @@ pub fn linear(
     weights: &LinearWeights,
     input: &Operand,
     activation: Activation,
-    mut output: Output<'_>,
+    output: Output<'_>,
     workspace: &mut Workspace,
 ) {
-    assert_eq!(input.dim(), weights.n_in, "the input has another width than the weights");
-    let takes = weights.takes().unwrap_or(input.precision());
-    assert_eq!(input.precision(), takes, "the input has another precision than the weights");
-    match &mut output {
-        Output::Rows(rows) | Output::Residual(rows) => {
-            assert_eq!(rows.len(), input.n_rows() * weights.n_out, "the output has another shape than the product");
-        }
-        Output::Operand(operand) => operand.reshape(input.n_rows(), weights.n_out),
-        Output::Gate(operand) | Output::ResidualOperand(operand) => weights.assert_fits(input, operand),
-        Output::ResidualSum(operand, summand) => {
-            weights.assert_fits(input, operand);
-            weights.assert_fits(input, summand);
-        }
-    }
-    // SAFETY: every tile of the product is finished once, and each row of it writes its own columns; those of a step of
-    // bf16 belong to one panel, which one thread takes whole.
-    let target = unsafe { Target::new(output) };
-    let rounded = target.rounds();
-    let finish =
-        Finish { bias: &weights.bias, n_rows: input.n_rows(), n_out: weights.n_out, activation, rounded, target };
+    let product = Product::new(weights, input, activation, output);
     match &weights.panels {
-        Packed::Single(packed) => single::multiply(packed, input, &finish, workspace),
-        Packed::Split(panels) => split::multiply(weights.isa, panels, input, &finish, workspace),
-        Packed::Half(panels) => half::multiply(weights.isa, panels, input, &finish, workspace),
-        Packed::Int8(panels) => int8::multiply(weights.isa, panels, input, &finish, workspace),
+        Packed::Single(packed) => single::multiply(packed, input, &product.finish, workspace),
+        Packed::Split(panels) => split::multiply(weights.isa, panels, input, &product.finish, workspace),
+        Packed::Half(_) => half::multiply(product.half(), workspace),
+        Packed::Int8(panels) => int8::multiply(weights.isa, panels, input, &product.finish, workspace),
+    }
+}
+
+/// A product that is to be computed.
+pub(super) struct Product<'a> {
+    weights: &'a LinearWeights,
+    input: &'a Operand,
+    finish: Finish<'a>,
+}
+
+impl<'a> Product<'a> {
+    /// As [`linear`] computes it.
+    pub(super) fn new(
+        weights: &'a LinearWeights,
+        input: &'a Operand,
+        activation: Activation,
+        mut output: Output<'a>,
+    ) -> Self {
+        match &mut output {
+            Output::Rows(rows) | Output::Residual(rows) => {
+                assert_eq!(rows.len(), input.n_rows() * weights.n_out, "the output has another shape than the product");
+            }
+            Output::Operand(operand) => operand.reshape(input.n_rows(), weights.n_out),
+            Output::Gate(operand) | Output::ResidualOperand(operand) => weights.assert_fits(input, operand),
+            Output::ResidualSum(operand, summand) => {
+                weights.assert_fits(input, operand);
+                weights.assert_fits(input, summand);
+            }
+        }
+        // SAFETY: every tile of the product is finished once, and each row of it writes its own columns; those of a step of
+        // bf16 belong to one panel, which one thread takes whole.
+        Self::to_target(weights, input, activation, unsafe { Target::new(output) })
+    }
+
+    /// Adds what maps of few rows make of their inputs to `path`, in one go; the first ones are summed up in `sums`.
+    pub(super) fn add_all(
+        maps: impl ExactSizeIterator<Item = (&'a LinearWeights, &'a Operand)>,
+        path: &'a mut Operand,
+        sums: &'a mut Operand,
+        workspace: &mut Workspace,
+    ) {
+        sums.reshape(path.n_rows(), path.dim());
+        let last = maps.len().saturating_sub(1);
+        // SAFETY: whoever takes a panel of these products takes it of all, one after the other, and holds no line of one while
+        // ending the next; each row of a tile writes its own columns.
+        let (path, sums) = unsafe { (path.writer(), sums.writer()) };
+        let target = |number: usize| match number {
+            _ if number == last => Target::ResidualSum(path, sums),
+            0 => Target::Operand(sums),
+            _ => Target::ResidualOperand(sums),
+        };
+        let product =
+            |(number, (weights, input))| Self::to_target(weights, input, Activation::Identity, target(number));
+        let products: Vec<Self> = maps.enumerate().map(product).collect();
+        half::multiply_in_turn(&Self::halves(&products), workspace);
+    }
+
+    fn to_target(weights: &'a LinearWeights, input: &'a Operand, activation: Activation, target: Target<'a>) -> Self {
+        assert_eq!(input.dim(), weights.n_in, "the input has another width than the weights");
+        let takes = weights.takes().unwrap_or(input.precision());
+        assert_eq!(input.precision(), takes, "the input has another precision than the weights");
+        let (n_rows, n_out, rounded) = (input.n_rows(), weights.n_out, target.rounds());
+        Self { weights, input, finish: Finish { bias: &weights.bias, n_rows, n_out, activation, rounded, target } }
+    }
+
+    /// Computes products of few rows in one go that have nothing to do with each other.
+    pub(super) fn compute_together(products: &[Self], workspace: &mut Workspace) {
+        half::multiply_together(&Self::halves(products), workspace);
+    }
+
+    fn halves(products: &[Self]) -> Vec<half::Product<'_>> {
+        products.iter().map(Self::half).collect()
+    }
+
+    fn half(&self) -> half::Product<'_> {
+        match &self.weights.panels {
+            Packed::Half(panels) => {
+                half::Product { isa: self.weights.isa, panels, input: self.input, finish: &self.finish }
+            }
+            _ => unreachable!("pieces are of bf16"),
+        }
     }
 }
 
@@ -165,7 +227,7 @@ enum Target<'a> {
     Residual(Places<'a, f32>),
     Operand(Writer<'a>),
     ResidualOperand(Writer<'a>),
-    ResidualSum(Writer<'a>, &'a Operand),
+    ResidualSum(Writer<'a>, Writer<'a>),
     Gate(Writer<'a>),
 }
 
@@ -181,7 +243,7 @@ impl<'a> Target<'a> {
                 Output::Operand(operand) => Self::Operand(operand.writer()),
                 Output::Gate(operand) => Self::Gate(operand.writer()),
                 Output::ResidualOperand(operand) => Self::ResidualOperand(operand.writer()),
-                Output::ResidualSum(operand, summand) => Self::ResidualSum(operand.writer(), summand),
+                Output::ResidualSum(operand, summand) => Self::ResidualSum(operand.writer(), summand.writer()),
             }
         }
     }
@@ -210,6 +272,11 @@ struct Grid {
 const LEAST_PART: usize = 200_000;
 
 impl Grid {
+    /// Of so few rows that they make one group.
+    fn of_few(n_rows: usize, n_panels: usize) -> Self {
+        Self { n_rows, group_rows: n_rows.max(1), n_panels }
+    }
+
     fn len(self) -> usize {
         self.n_rows.div_ceil(self.group_rows) * self.n_panels
     }

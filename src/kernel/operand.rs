@@ -97,30 +97,6 @@ impl Operand {
         }
     }
 
-    /// `vectors` and the numbers of `row` from `column` on, a multiple of their lanes; together they stay within a step.
-    #[inline(always)]
-    pub(super) fn added_to<S: Simd, const N: usize>(
-        &self,
-        simd: S,
-        row: usize,
-        column: usize,
-        vectors: &[S::F32; N],
-    ) -> [S::F32; N] {
-        let mut sums = *vectors;
-        for (vector, sum) in sums.iter_mut().enumerate() {
-            let column = column + vector * S::LANES;
-            let there = match self.precision {
-                Precision::F32 => {
-                    let end = self.dim.min(column + S::LANES);
-                    simd.load_up_to(&self.single[row * self.dim..][column.min(end)..end])
-                }
-                Precision::Bf16 => simd.load_bf16(&self.half[self.line(row, column / SIDE) + column % SIDE..]),
-            };
-            *sum = simd.add(*sum, there);
-        }
-        sums
-    }
-
     /// Steps of 32 columns, the last perhaps not full.
     pub(super) fn n_steps(&self) -> usize {
         self.dim.div_ceil(SIDE)
@@ -152,7 +128,7 @@ fn line(n_steps: usize, row: usize, step: usize) -> usize {
 }
 
 /// Writes an operand in rows and columns that are nobody else's.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Writer<'a> {
     precision: Precision,
     dim: usize,
@@ -223,6 +199,30 @@ impl Writer<'_> {
         vectors: &[S::F32; N],
         combined: impl Fn(S::F32, S::F32) -> S::F32,
     ) {
+        self.write(simd, row, column, &self.combined(simd, row, column, vectors, combined));
+    }
+
+    /// `vectors` and the numbers of `row` from `column` on, added.
+    #[inline(always)]
+    pub(super) fn added_to<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        column: usize,
+        vectors: &[S::F32; N],
+    ) -> [S::F32; N] {
+        self.combined(simd, row, column, vectors, |there, vector| simd.add(there, vector))
+    }
+
+    #[inline(always)]
+    fn combined<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        column: usize,
+        vectors: &[S::F32; N],
+        combined: impl Fn(S::F32, S::F32) -> S::F32,
+    ) -> [S::F32; N] {
         let mut results = *vectors;
         match self.precision {
             Precision::F32 => {
@@ -238,7 +238,7 @@ impl Writer<'_> {
                 }
             }
         }
-        self.write(simd, row, column, &results);
+        results
     }
 
     /// Reads one row.

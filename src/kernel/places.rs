@@ -5,8 +5,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Borrows a slice mutably and lends parts of it to whoever has a reference.
-#[derive(Debug)]
+/// Borrows a slice mutably and lends parts of it to whoever has a reference, or a copy.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Places<'a, T> {
     start: *mut T,
     len: usize,
@@ -20,7 +20,7 @@ unsafe impl<T: Send> Sync for Places<'_, T> {}
 
 impl<'a, T> Places<'a, T> {
     /// # Safety
-    /// Whoever uses it must never hold two parts that overlap, on one thread or on several.
+    /// Whoever uses it, or a copy, must never hold two parts that overlap, on one thread or on several.
     pub(super) unsafe fn new(slice: &'a mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), len: slice.len(), borrowed: PhantomData }
     }

@@ -15,7 +15,7 @@ use crate::encode::tensors;
 use crate::encode::tokens::PackedTokens;
 use crate::error::{Error, Problem, Result};
 use crate::kernel::{
-    DistanceBias, FeedForward, Isa, LayerNorm, LinearWeights, Map, Operand, Precision, Rotary, Team, Workspace,
+    DistanceBias, FeedForward, Inner, Isa, LayerNorm, LinearWeights, Map, Operand, Precision, Rotary, Team, Workspace,
 };
 use crate::models::{Encoder, ModelFolder, Pooling, Rows};
 
@@ -58,7 +58,7 @@ pub(super) struct Scratch {
     pub(super) input: Operand,
     pub(super) query_key_value: Operand,
     pub(super) context: Operand,
-    pub(super) inner: Operand,
+    pub(super) inner: Inner,
     pub(super) workspace: Workspace,
 }
 
@@ -180,7 +180,7 @@ impl Scratch {
             input: operand(),
             query_key_value: operand(),
             context: operand(),
-            inner: operand(),
+            inner: Inner::new(precision),
             workspace: Workspace::new(),
         }
     }

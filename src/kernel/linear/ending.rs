@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use half::bf16;
 
 use super::super::function::{GROUP_ROWS, Group, rough_gelu};
-use super::super::operand::{Operand, SIDE, Writer};
+use super::super::operand::{SIDE, Writer};
 use super::super::places::Places;
 use super::super::simd::Simd;
 use super::super::square::{Meanwhile, Square};
@@ -136,7 +136,7 @@ impl Ending for ToResidualOperand<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct ToResidualSum<'a> {
     pub(super) operand: &'a Writer<'a>,
-    pub(super) summand: &'a Operand,
+    pub(super) summand: &'a Writer<'a>,
     pub(super) bias: &'a [f32],
 }
 
@@ -145,7 +145,7 @@ impl Ending for ToResidualSum<'_> {
     fn end<S: Simd>(self, simd: S, sums: &[[f32; SIDE]; SHARE_ROWS], row: usize, column: usize, _n_rows: usize) {
         let bias = &self.bias.as_chunks().0[column / SIDE];
         let (first, second) = two_lines(self.operand, row, column);
-        let summand = &self.summand.half[self.summand.line(row, column / SIDE)..][..SHARE_ROWS * SIDE];
+        let summand = self.summand.halves(self.summand.line(row, column / SIDE), SHARE_ROWS * SIDE);
         for at in (0..SIDE).step_by(2 * S::LANES) {
             let [one, other] = biased(simd, sums, bias, at);
             let one = sum(simd, one, line_at(simd, summand, at));

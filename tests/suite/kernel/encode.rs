@@ -92,7 +92,7 @@ proptest! {
             let (mut sum, mut summand) = (Operand::new(precision), Operand::new(precision));
             sum.fill(isa, &vec![1.25; n_rows * n_out], n_out);
             summand.fill(isa, &vec![-1.0; n_rows * n_out], n_out);
-            linear(&weights, &operand, Activation::Identity, Output::ResidualSum(&mut sum, &summand), &mut workspace);
+            linear(&weights, &operand, Activation::Identity, Output::ResidualSum(&mut sum, &mut summand), &mut workspace);
             let sum = held_rows(&sum);
 
             // Sums of up to 140 products of numbers below 1.

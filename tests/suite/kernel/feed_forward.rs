@@ -3,8 +3,8 @@
 use super::encode::{everywhere, held_rows, rounded};
 use super::*;
 use thematic::kernel::{
-    Activation, FeedForward, LinearWeights, Map, Operand, Output, Path, Precision, Team, Workspace, feed_forward,
-    linear,
+    Activation, FeedForward, Inner, LinearWeights, Map, Operand, Output, Path, Precision, Team, Workspace,
+    feed_forward, linear,
 };
 
 /// Maps of one part.
@@ -63,7 +63,7 @@ fn map([weight, bias]: &[Vec<f32>; 2]) -> Map<'_> {
 /// The residual path after the part, in rows of its own and as the input.
 fn both_paths(isa: Isa, part: &FeedForward, rows: &[f32], input: &Operand, workspace: &mut Workspace) -> [Vec<f32>; 2] {
     let precision = input.precision();
-    let (mut inner, mut sums, mut path) = (Operand::new(precision), Operand::new(precision), input.clone());
+    let (mut inner, mut sums, mut path) = (Inner::new(precision), Operand::new(precision), input.clone());
     let mut rows = rows.to_vec();
     let beside = Path::Rows { rows: &mut rows, input };
     feed_forward(part, Activation::Gelu, beside, &mut inner, workspace);
@@ -107,23 +107,26 @@ fn a_part_adds_what_its_maps_make_one_after_the_other() {
 #[test]
 fn rows_keep_their_bits_whoever_helps_and_whatever_is_beside_them() {
     let (hidden, inner, n_rows) = (64, 1100, 130);
-    for (isa, precision) in everywhere() {
-        let part = Maps::new(hidden, inner, false, 7).pack(isa, precision);
+    for ((isa, precision), gated) in everywhere().flat_map(|one| [false, true].map(|gated| (one, gated))) {
+        let part = Maps::new(hidden, inner, gated, 7).pack(isa, precision);
         let rows = numbers(n_rows * hidden, 8);
-        let input = filled(isa, precision, &rows, hidden);
-        let alone = both_paths(isa, &part, &rows, &input, &mut Workspace::new());
+        let input = |n_rows: usize| filled(isa, precision, &rows[..n_rows * hidden], hidden);
+        let all = both_paths(isa, &part, &rows, &input(n_rows), &mut Workspace::new());
 
-        let (team, mut workspace) = (Team::new(3), Workspace::new());
-        let _leading = team.lead(&mut workspace);
-        while workspace.members() < 3 {
+        let (team, mut helped) = (Team::new(3), Workspace::new());
+        let _leading = team.lead(&mut helped);
+        while helped.members() < 3 {
             std::thread::yield_now();
         }
-        assert!(both_paths(isa, &part, &rows, &input, &mut workspace) == alone, "{isa}, {precision:?}");
-
-        let few = &rows[..11 * hidden];
-        let few_alone = both_paths(isa, &part, few, &filled(isa, precision, few, hidden), &mut Workspace::new());
-        for (few, all) in few_alone.iter().zip(&alone) {
-            assert!(few[..] == all[..few.len()], "{isa}, {precision:?}");
+        for n_rows in [1, 11, 33, 128, 130] {
+            let len = n_rows * hidden;
+            for workspace in [&mut Workspace::new(), &mut helped] {
+                let some = both_paths(isa, &part, &rows[..len], &input(n_rows), workspace);
+                for (some, all) in some.iter().zip(&all) {
+                    let members = workspace.members();
+                    assert!(some[..] == all[..len], "{isa}, {precision:?}, {n_rows} rows, {members} threads");
+                }
+            }
         }
     }
 }
@@ -134,7 +137,7 @@ fn an_operand_holds_what_its_rows_say_after_a_part() {
     for (isa, precision) in everywhere() {
         let part = Maps::new(hidden, inner, true, 9).pack(isa, precision);
         let mut path = filled(isa, precision, &numbers(35 * hidden, 2), hidden);
-        let (mut inner, mut sums) = (Operand::new(precision), Operand::new(precision));
+        let (mut inner, mut sums) = (Inner::new(precision), Operand::new(precision));
         let workspace = &mut Workspace::new();
         feed_forward(&part, Activation::Silu, Path::Input(&mut path, &mut sums), &mut inner, workspace);
         let mut rows = vec![f32::NAN; 35 * hidden];
