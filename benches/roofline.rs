@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use support::numbers;
 use thematic::kernel::{
-    self, Activation, Attention, Isa, LinearWeights, Mask, Nearest, Operand, Output, PackedMatrix, Precision, Workspace,
+    self, Activation, Attention, FeedForward, Inner, Isa, LinearWeights, Map, Mask, Nearest, Operand, Output,
+    PackedMatrix, Path, Precision, Workspace,
 };
 
 /// Numbers in a row of MiniLM.
@@ -38,7 +39,7 @@ fn main() {
     for factors in [Factors::F32, Factors::Bf16, Factors::Int8] {
         row(&format!("{factors:?}: peak on registers"), &sets, |isa| (peak(isa, factors), None));
         // Attention has no product of bytes.
-        let tasks = if factors == Factors::Int8 { &Task::ALL[..3] } else { &Task::ALL };
+        let tasks = if factors == Factors::Int8 { &Task::ALL[..3] } else { &Task::ALL[..] };
         for task in tasks {
             let name = format!("{factors:?}: {}", task.name());
             row(&name, &sets, |isa| (Some(task.rate(isa, factors)), peak(isa, factors)));
@@ -100,10 +101,11 @@ enum Task {
     Up,
     Down,
     Attention,
+    FeedForward,
 }
 
 impl Task {
-    const ALL: [Self; 4] = [Self::QueryKeyValue, Self::Up, Self::Down, Self::Attention];
+    const ALL: [Self; 5] = [Self::QueryKeyValue, Self::Up, Self::Down, Self::Attention, Self::FeedForward];
 
     fn name(self) -> &'static str {
         match self {
@@ -111,6 +113,7 @@ impl Task {
             Self::Up => "up with GELU",
             Self::Down => "down with residual",
             Self::Attention => "attention",
+            Self::FeedForward => "up and down, in place",
         }
     }
 
@@ -120,6 +123,7 @@ impl Task {
             Self::Up => linear(isa, factors, (DIM, 4 * DIM), Activation::Gelu, false),
             Self::Down => linear(isa, factors, (4 * DIM, DIM), Activation::Identity, true),
             Self::Attention => attention(isa, factors.activations(isa)),
+            Self::FeedForward => feed_forward(isa, factors.activations(isa)),
         }
     }
 }
@@ -152,6 +156,20 @@ fn attention(isa: Isa, precision: Precision) -> f64 {
     let mut workspace = Workspace::new();
     rate(4 * TOKENS * TOKENS / 2 * DIM, || {
         kernel::attention(isa, &settings, &qkv, &[0, TOKENS / 2, TOKENS], &mut context, &mut workspace);
+    })
+}
+
+fn feed_forward(isa: Isa, precision: Precision) -> f64 {
+    // So small that the path stays what it is, round after round.
+    let weights: Vec<f32> = numbers(4 * DIM * DIM).iter().map(|weight| weight / 1e3).collect();
+    let map = Map { weight: &weights, bias: None };
+    let part = FeedForward::pack(isa, precision, None, map, map, DIM);
+    let (mut path, mut sums, mut inner) = (Operand::new(precision), Operand::new(precision), Inner::new(precision));
+    path.fill(isa, &numbers(TOKENS * DIM), DIM);
+    let mut workspace = Workspace::new();
+    rate(2 * 2 * TOKENS * DIM * 4 * DIM, || {
+        let path = Path::Input(&mut path, &mut sums);
+        kernel::feed_forward(&part, Activation::Gelu, path, &mut inner, &mut workspace);
     })
 }
 

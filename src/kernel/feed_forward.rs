@@ -68,7 +68,7 @@ impl FeedForward {
         let inner = up.weight.len() / hidden;
         assert_eq!(down.weight.len(), hidden * inner, "the way back has another shape than the way out");
         let in_pieces = precision == Precision::Bf16 && isa.has_tiles();
-        let n_pieces = if in_pieces { inner.div_ceil(PIECE) } else { 1 };
+        let n_pieces = if in_pieces { inner.div_ceil(PIECE).max(1) } else { 1 };
         let n_steps = inner.div_ceil(SIDE);
         let end_of = |piece: usize| inner.min(piece * n_steps / n_pieces * SIDE);
         let out = |map: Map<'_>, some: &Range<usize>| {
