@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use support::numbers;
 use thematic::kernel::{
     self, Activation, Attention, FeedForward, Inner, Isa, LinearWeights, Map, Mask, Nearest, Operand, Output,
-    PackedMatrix, Path, Precision, Workspace,
+    PackedMatrix, Precision, ResidualPath, Workspace,
 };
 
 /// Numbers in a row of MiniLM.
@@ -38,7 +38,7 @@ fn main() {
     println!("|---|{}", "---|".repeat(sets.len()));
     for factors in [Factors::F32, Factors::Bf16, Factors::Int8] {
         row(&format!("{factors:?}: peak on registers"), &sets, |isa| (peak(isa, factors), None));
-        // Attention has no product of bytes.
+        // Attention has no product of bytes, and a part in 8 bits is its two products.
         let tasks = if factors == Factors::Int8 { &Task::ALL[..3] } else { &Task::ALL[..] };
         for task in tasks {
             let name = format!("{factors:?}: {}", task.name());
@@ -168,7 +168,7 @@ fn feed_forward(isa: Isa, precision: Precision) -> f64 {
     path.fill(isa, &numbers(TOKENS * DIM), DIM);
     let mut workspace = Workspace::new();
     rate(2 * 2 * TOKENS * DIM * 4 * DIM, || {
-        let path = Path::Input(&mut path, &mut sums);
+        let path = ResidualPath::Input(&mut path, &mut sums);
         kernel::feed_forward(&part, Activation::Gelu, path, &mut inner, &mut workspace);
     })
 }

@@ -33,7 +33,7 @@ mod workspace;
 pub use attention::{Attention, DistanceBias, Mask, Rotary, attention, rotate};
 pub use dot::{dot, scan};
 pub use driver::{Driver, Gpu};
-pub use feed_forward::{FeedForward, Inner, Map, Path, feed_forward};
+pub use feed_forward::{FeedForward, Inner, Map, ResidualPath, feed_forward};
 pub use function::Activation;
 pub use isa::{Isa, Level};
 pub use linear::{LinearWeights, Output, linear};

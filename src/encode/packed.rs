@@ -103,6 +103,18 @@ struct Maps<L> {
     down: L,
 }
 
+impl Maps<tensors::Linear> {
+    /// Each as a linear map of the machine.
+    fn each_on<M: Machine>(self, machine: &M, hidden: usize, inner: usize) -> Result<Maps<M::Linear>> {
+        let on = |map: tensors::Linear, n_in| machine.linear(map.weight, n_in, map.bias.as_deref());
+        Ok(Maps {
+            gate: self.gate.map(|gate| on(gate, hidden)).transpose()?,
+            up: on(self.up, hidden)?,
+            down: on(self.down, inner)?,
+        })
+    }
+}
+
 impl<M: Machine> Network<M> {
     /// Loads the weights of a transformer, checking every shape first.
     fn load(machine: &M, model: &ModelFolder, encoder: &Encoder) -> Result<Self> {
@@ -158,6 +170,7 @@ impl<M: Machine> Loading<'_, M> {
             Distance::Ignored | Distance::Alibi | Distance::Buckets => None,
         };
         let context = layer.n_heads * self.encoder.head_dim();
+        let maps = Maps { gate: layer.gate, up: layer.up, down: layer.down };
         Ok(Layer {
             n_heads: layer.n_heads,
             mask: settings.window.map_or(Mask::Full, Mask::Window),
@@ -165,10 +178,7 @@ impl<M: Machine> Loading<'_, M> {
             query_key_value: self.linear(layer.query_key_value, hidden)?,
             output: self.linear(layer.output, context)?,
             attention_norm: layer.attention_norm.map(|norm| self.norm(norm)).transpose()?,
-            feed_forward: {
-                let maps = Maps { gate: layer.gate, up: layer.up, down: layer.down };
-                self.machine.feed_forward(maps, hidden, inner)?
-            },
+            feed_forward: self.machine.feed_forward(maps, hidden, inner)?,
             feed_forward_norm: self.norm(layer.feed_forward_norm)?,
             bottleneck: None,
         })

@@ -38,7 +38,7 @@ struct Piece {
 
 /// The residual path that a part reads and is added to.
 #[derive(Debug)]
-pub enum Path<'a> {
+pub enum ResidualPath<'a> {
     /// `rows`, row-major; `input` is what the part reads of it.
     Rows {
         /// In f32.
@@ -115,23 +115,23 @@ impl Inner {
 pub fn feed_forward(
     part: &FeedForward,
     function: Activation,
-    path: Path<'_>,
+    path: ResidualPath<'_>,
     inner: &mut Inner,
     workspace: &mut Workspace,
 ) {
     let in_pieces = part.pieces.len() > 1;
     match path {
-        Path::Rows { rows, input } => {
+        ResidualPath::Rows { rows, input } => {
             let inner = &mut inner.operands(1)[0];
             for piece in &part.pieces {
                 piece.expand(function, input, inner, workspace);
                 linear(&piece.down, inner, Activation::Identity, Output::Residual(rows), workspace);
             }
         }
-        Path::Input(path, sums) if in_pieces && path.n_rows() <= FEW_ROWS && workspace.members() > 1 => {
+        ResidualPath::Input(path, sums) if in_pieces && path.n_rows() <= FEW_ROWS && workspace.members() > 1 => {
             part.add_together(function, path, sums, inner.operands(part.pieces.len()), workspace);
         }
-        Path::Input(path, sums) => {
+        ResidualPath::Input(path, sums) => {
             part.add_in_turn(function, path, sums, &mut inner.operands(1)[0], workspace);
         }
     }

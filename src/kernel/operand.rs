@@ -181,25 +181,14 @@ impl Writer<'_> {
     /// Multiplies the numbers of `row` from `column` on with vectors, as [`Self::write`] would write them.
     #[inline(always)]
     pub(super) fn multiply<S: Simd, const N: usize>(&self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
-        self.combine(simd, row, column, vectors, |there, vector| simd.mul(there, vector));
+        let products = self.combined(simd, row, column, vectors, |there, vector| simd.mul(there, vector));
+        self.write(simd, row, column, &products);
     }
 
     /// Adds vectors to the numbers of `row` from `column` on, as [`Self::write`] would write them.
     #[inline(always)]
     pub(super) fn add<S: Simd, const N: usize>(&self, simd: S, row: usize, column: usize, vectors: &[S::F32; N]) {
-        self.combine(simd, row, column, vectors, |there, vector| simd.add(there, vector));
-    }
-
-    #[inline(always)]
-    fn combine<S: Simd, const N: usize>(
-        &self,
-        simd: S,
-        row: usize,
-        column: usize,
-        vectors: &[S::F32; N],
-        combined: impl Fn(S::F32, S::F32) -> S::F32,
-    ) {
-        self.write(simd, row, column, &self.combined(simd, row, column, vectors, combined));
+        self.write(simd, row, column, &self.added_to(simd, row, column, vectors));
     }
 
     /// `vectors` and the numbers of `row` from `column` on, added.

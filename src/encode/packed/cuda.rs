@@ -100,12 +100,7 @@ impl<T: Number> Machine for Weights<T> {
     }
 
     fn feed_forward(&self, maps: Maps<tensors::Linear>, hidden: usize, inner: usize) -> Result<Maps<LinearWeights<T>>> {
-        let sent = |map: tensors::Linear, n_in| self.linear(map.weight, n_in, map.bias.as_deref());
-        Ok(Maps {
-            gate: maps.gate.map(|gate| sent(gate, hidden)).transpose()?,
-            up: sent(maps.up, hidden)?,
-            down: sent(maps.down, inner)?,
-        })
+        maps.each_on(self, hidden, inner)
     }
 
     fn norm(&self, norm: tensors::Norm, epsilon: f32) -> Result<NormWeights> {

@@ -14,8 +14,8 @@ use super::processor::{Norm, Packed, Processor, Scratch};
 use crate::encode::table::numbers_of;
 use crate::encode::tokens::PackedTokens;
 use crate::kernel::{
-    self, Activation, Attention, DistanceBias, FeedForward, Gather, Isa, LinearWeights, Mask, Output, Path, attention,
-    embed, embed_to, feed_forward, layer_norm, layer_norm_in_place, layer_norm_to, linear, rotate,
+    self, Activation, Attention, DistanceBias, FeedForward, Gather, Isa, LinearWeights, Mask, Output, ResidualPath,
+    attention, embed, embed_to, feed_forward, layer_norm, layer_norm_in_place, layer_norm_to, linear, rotate,
 };
 use crate::models::Rows;
 
@@ -190,9 +190,9 @@ impl pass::Pass<Processor> for Parts<'_> {
     fn feed_forward(&mut self, maps: &FeedForward, activation: Activation) -> Done {
         let Scratch { input, context, inner, workspace, .. } = &mut *self.scratch;
         let path = match self.residual {
-            Residual::Rows => Path::Rows { rows: self.rows, input },
+            Residual::Rows => ResidualPath::Rows { rows: self.rows, input },
             // The context has been used.
-            Residual::Input => Path::Input(input, context),
+            Residual::Input => ResidualPath::Input(input, context),
         };
         feed_forward(maps, activation, path, inner, workspace);
         Ok(())

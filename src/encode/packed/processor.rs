@@ -80,9 +80,8 @@ impl Machine for Processor {
 
     fn feed_forward(&self, maps: Maps<tensors::Linear>, hidden: usize, inner: usize) -> Result<FeedForward> {
         if self.arithmetic.int8_weights {
-            let packed = |map: tensors::Linear, n_in| self.linear(map.weight, n_in, map.bias.as_deref());
-            let gate = maps.gate.map(|gate| packed(gate, hidden)).transpose()?;
-            return Ok(FeedForward::new(gate, packed(maps.up, hidden)?, packed(maps.down, inner)?));
+            let Maps { gate, up, down } = maps.each_on(self, hidden, inner)?;
+            return Ok(FeedForward::new(gate, up, down));
         }
         let plain = |map: tensors::Linear| (map.weight.into_f32(), map.bias);
         let (gate, up, down) = (maps.gate.map(plain), plain(maps.up), plain(maps.down));

@@ -3,7 +3,7 @@
 use super::encode::{everywhere, held_rows, rounded};
 use super::*;
 use thematic::kernel::{
-    Activation, FeedForward, Inner, LinearWeights, Map, Operand, Output, Path, Precision, Team, Workspace,
+    Activation, FeedForward, Inner, LinearWeights, Map, Operand, Output, Precision, ResidualPath, Team, Workspace,
     feed_forward, linear,
 };
 
@@ -65,9 +65,9 @@ fn both_paths(isa: Isa, part: &FeedForward, rows: &[f32], input: &Operand, works
     let precision = input.precision();
     let (mut inner, mut sums, mut path) = (Inner::new(precision), Operand::new(precision), input.clone());
     let mut rows = rows.to_vec();
-    let beside = Path::Rows { rows: &mut rows, input };
+    let beside = ResidualPath::Rows { rows: &mut rows, input };
     feed_forward(part, Activation::Gelu, beside, &mut inner, workspace);
-    feed_forward(part, Activation::Gelu, Path::Input(&mut path, &mut sums), &mut inner, workspace);
+    feed_forward(part, Activation::Gelu, ResidualPath::Input(&mut path, &mut sums), &mut inner, workspace);
     let mut path_rows = vec![f32::NAN; rows.len()];
     path.copy_to(isa, &mut path_rows);
     [rows, path_rows]
@@ -139,7 +139,7 @@ fn an_operand_holds_what_its_rows_say_after_a_part() {
         let mut path = filled(isa, precision, &numbers(35 * hidden, 2), hidden);
         let (mut inner, mut sums) = (Inner::new(precision), Operand::new(precision));
         let workspace = &mut Workspace::new();
-        feed_forward(&part, Activation::Silu, Path::Input(&mut path, &mut sums), &mut inner, workspace);
+        feed_forward(&part, Activation::Silu, ResidualPath::Input(&mut path, &mut sums), &mut inner, workspace);
         let mut rows = vec![f32::NAN; 35 * hidden];
         path.copy_to(isa, &mut rows);
         assert!(held_rows(&path) == rows && rows == rounded(precision, &rows), "{isa}, {precision:?}");
