@@ -19,6 +19,7 @@ mod linear;
 mod nearest;
 mod norm;
 mod operand;
+mod pages;
 mod places;
 mod product;
 mod rows;

@@ -4,6 +4,8 @@
 
 use half::bf16;
 
+use super::pages::{Line, Part};
+
 /// Types of which every bit pattern is a value, and whose size divides a line.
 ///
 /// # Safety
@@ -19,21 +21,35 @@ unsafe impl Plain for i8 {}
 // SAFETY: one byte, all patterns valid.
 unsafe impl Plain for u8 {}
 
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
 /// A zeroed slice that begins on a cache line.
 #[derive(Debug, Clone)]
 pub(super) struct Buffer<T> {
-    lines: Vec<Line>,
+    lines: Lines,
     len: usize,
     elements: std::marker::PhantomData<T>,
 }
 
+#[derive(Debug)]
+enum Lines {
+    Heap(Vec<Line>),
+    /// None as long as there are none.
+    LargePages(Option<Part>),
+}
+
 impl<T> Default for Buffer<T> {
     fn default() -> Self {
-        Self { lines: Vec::new(), len: 0, elements: std::marker::PhantomData }
+        Self::of(Lines::Heap(Vec::new()))
+    }
+}
+
+impl<T> Buffer<T> {
+    /// Empty, and in large pages as it grows: for what stays. What it grew out of is given back late.
+    pub(super) fn in_large_pages() -> Self {
+        Self::of(Lines::LargePages(None))
+    }
+
+    fn of(lines: Lines) -> Self {
+        Self { lines, len: 0, elements: std::marker::PhantomData }
     }
 }
 
@@ -46,11 +62,72 @@ impl<T: Plain> Buffer<T> {
 
     /// Makes room for exactly `len` numbers; what they hold is whatever was there, or zero. Memory is never given back.
     pub(super) fn resize(&mut self, len: usize) {
-        let lines = (len * size_of::<T>()).div_ceil(size_of::<Line>());
-        if lines > self.lines.len() {
-            self.lines.resize(lines, Line([0; 64]));
-        }
+        self.lines.grow((len * size_of::<T>()).div_ceil(size_of::<Line>()));
         self.len = len;
+    }
+
+    /// Moves to large pages, to stay.
+    pub(super) fn settle(&mut self) {
+        self.lines = Lines::in_large_pages(&self.lines, self.lines.len());
+    }
+}
+
+impl Lines {
+    /// Makes them `n` at least.
+    fn grow(&mut self, n: usize) {
+        match self {
+            _ if n <= self.len() => {}
+            Self::Heap(lines) => lines.resize(n, Line([0; 64])),
+            Self::LargePages(part) => {
+                let before = part.as_deref().unwrap_or_default();
+                // Half more than there were, so that what is left behind is at most twice as much as the last lines.
+                *self = Self::in_large_pages(before, n.max(before.len() + before.len() / 2));
+            }
+        }
+    }
+
+    /// `n` lines that begin with `lines`: in other memory, where there are no large pages to be had.
+    fn in_large_pages(lines: &[Line], n: usize) -> Self {
+        match Part::new(n) {
+            Some(mut part) => {
+                part[..lines.len()].copy_from_slice(lines);
+                Self::LargePages(Some(part))
+            }
+            None => {
+                let mut lines = lines.to_vec();
+                lines.resize(n, Line([0; 64]));
+                Self::Heap(lines)
+            }
+        }
+    }
+}
+
+impl Clone for Lines {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Heap(lines) => Self::Heap(lines.clone()),
+            Self::LargePages(_) => Self::in_large_pages(self, self.len()),
+        }
+    }
+}
+
+impl std::ops::Deref for Lines {
+    type Target = [Line];
+
+    fn deref(&self) -> &[Line] {
+        match self {
+            Self::Heap(lines) => lines,
+            Self::LargePages(part) => part.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
+impl std::ops::DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [Line] {
+        match self {
+            Self::Heap(lines) => lines,
+            Self::LargePages(part) => part.as_deref_mut().unwrap_or_default(),
+        }
     }
 }
 

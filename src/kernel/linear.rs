@@ -44,6 +44,17 @@ enum Packed {
     Int8(int8::Panels),
 }
 
+impl Packed {
+    fn settle(&mut self) {
+        match self {
+            Self::Single(packed) => packed.settle(),
+            Self::Split(panels) => panels.settle(),
+            Self::Half(panels) => panels.settle(),
+            Self::Int8(panels) => panels.settle(),
+        }
+    }
+}
+
 /// Where a product goes.
 #[derive(Debug)]
 pub enum Output<'a> {
@@ -79,10 +90,12 @@ impl LinearWeights {
         Self::new(isa, (scales.len(), n_in), bias, Packed::Int8(int8::Panels::pack(weight, scales, n_in)))
     }
 
-    fn new(isa: Isa, (n_out, n_in): (usize, usize), bias: Option<&[f32]>, panels: Packed) -> Self {
+    fn new(isa: Isa, (n_out, n_in): (usize, usize), bias: Option<&[f32]>, mut panels: Packed) -> Self {
         assert!(bias.is_none_or(|bias| bias.len() == n_out), "one bias for each output");
         let mut padded = Buffer::zeroed(n_out.next_multiple_of(SIDE));
         padded[..n_out].copy_from_slice(bias.unwrap_or(&vec![0.0; n_out]));
+        padded.settle();
+        panels.settle();
         Self { isa, n_in, n_out, bias: padded, panels }
     }
 

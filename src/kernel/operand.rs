@@ -41,7 +41,7 @@ pub struct Operand {
 impl Operand {
     /// Holds nothing yet.
     pub fn new(precision: Precision) -> Self {
-        Self { precision, n_rows: 0, dim: 0, single: Buffer::default(), half: Buffer::default() }
+        Self { precision, n_rows: 0, dim: 0, single: Buffer::in_large_pages(), half: Buffer::in_large_pages() }
     }
 
     /// Takes another shape; the numbers are unspecified until written.

@@ -54,6 +54,11 @@ impl PackedMatrix {
         packed
     }
 
+    /// Moves to large pages, for weights are read again and again.
+    pub(super) fn settle(&mut self) {
+        self.numbers.settle();
+    }
+
     /// The same rows for a first look in bf16.
     pub(super) fn coarse(&self) -> Option<&Coarse> {
         self.coarse.as_ref()

@@ -57,6 +57,13 @@ impl Panels {
         Self { n_groups, n_panels, numbers, sums, scales: padded }
     }
 
+    /// Moves to large pages, for weights are read again and again.
+    pub(super) fn settle(&mut self) {
+        self.numbers.settle();
+        self.sums.settle();
+        self.scales.settle();
+    }
+
     fn panel(&self, panel: usize) -> Panel<'_> {
         let groups = panel * self.n_groups..(panel + 1) * self.n_groups;
         Panel {

@@ -57,6 +57,11 @@ impl Panels {
         Self { n_steps, n_panels, numbers }
     }
 
+    /// Moves to large pages, for weights are read again and again.
+    pub(super) fn settle(&mut self) {
+        self.numbers.settle();
+    }
+
     fn panel(&self, panel: usize) -> &[bf16] {
         &self.numbers[panel * self.n_steps * SPLIT_STEP..][..self.n_steps * SPLIT_STEP]
     }
