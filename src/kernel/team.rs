@@ -211,11 +211,17 @@ pub(super) struct Board {
     helpers: AtomicUsize,
     /// The number of the work in the upper half, the parts that nobody has taken yet in the lower.
     tickets: AtomicU64,
-    finished: AtomicUsize,
     panicked: AtomicBool,
     /// Read by those who took a part, written by the leader when all parts are finished.
     work: UnsafeCell<Option<*const Work<'static>>>,
+    finished: LineOfItsOwn<AtomicUsize>,
 }
+
+/// So that who waits for it does not take the line from those who still need what stands beside it. Two lines, for a processor
+/// fetches them in pairs.
+#[derive(Default)]
+#[repr(align(128))]
+struct LineOfItsOwn<T>(T);
 
 // SAFETY: `work` is the only field that is not made for sharing. The leader writes it while no part can be taken, and
 // others read it only between taking a part and finishing it, which the leader waits for. The closure is `Sync`.
@@ -244,14 +250,14 @@ impl Board {
         // SAFETY: only the lifetime changes, and no one uses the closure after this function, which returns when all
         // parts are finished. All parts of the work before are finished, so nobody reads the cell.
         unsafe { *self.work.get() = Some(std::mem::transmute::<*const Work<'_>, *const Work<'static>>(posted)) };
-        self.finished.store(0, Ordering::Relaxed);
+        self.finished.0.store(0, Ordering::Relaxed);
         let number = (self.tickets.load(Ordering::Relaxed) >> 32).wrapping_add(1);
         self.tickets.store(number << 32 | u64::from(n_parts), Ordering::Release);
         while let Some(part) = self.take() {
             self.finish(part, work, scratch);
         }
         let mut spins = 0;
-        while self.finished.load(Ordering::Acquire) < n_parts as usize {
+        while self.finished.0.load(Ordering::Acquire) < n_parts as usize {
             wait(&mut spins);
         }
         assert!(!self.panicked.swap(false, Ordering::Relaxed), "a part of a kernel panicked, with the message above");
@@ -273,7 +279,7 @@ impl Board {
         if catch_unwind(AssertUnwindSafe(|| work(part, scratch))).is_err() {
             self.panicked.store(true, Ordering::Relaxed);
         }
-        self.finished.fetch_add(1, Ordering::Release);
+        self.finished.0.fetch_add(1, Ordering::Release);
     }
 
     /// Takes parts until the batch is at its end or the helper is not wanted any more.

@@ -30,10 +30,6 @@ pub(super) struct Scratch {
     pub(super) row: Buffer<f32>,
 }
 
-/// Parts for each thread: enough that threads which are held up do not hold up the others, few enough that taking them
-/// costs nothing.
-const PARTS_EACH: usize = 2;
-
 impl Workspace {
     /// Grows with use.
     pub fn new() -> Self {
@@ -46,11 +42,12 @@ impl Workspace {
     }
 
     /// Does `work` for ranges that together are `0..n_items`, each of at least `least` items as far as there are so many,
-    /// on this thread and those of the helpers.
+    /// on this thread and those of the helpers: a range for each. More of them would let a thread take over from one that is held
+    /// up, and cost every text more than that saves (docs/performance.md).
     pub(super) fn share(&mut self, n_items: usize, least: usize, work: impl Fn(Range<usize>, &mut Scratch) + Sync) {
         let n_parts = match self.members() {
             1 => 1,
-            members => (n_items / least.max(1)).clamp(1, PARTS_EACH * members),
+            members => (n_items / least.max(1)).clamp(1, members),
         };
         match &self.board {
             Some(board) if n_parts > 1 => {
