@@ -146,3 +146,27 @@ impl<T: Plain> std::ops::DerefMut for Buffer<T> {
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_stays_wherever_it_moves() {
+        for mut buffer in [Buffer::<f32>::default(), Buffer::in_large_pages()] {
+            for len in [0, 1, 100, 17, 5_000, 1_000_000] {
+                let known = len.min(buffer.len());
+                buffer.resize(len);
+                assert_eq!(buffer.len(), len);
+                assert_eq!(buffer.as_ptr().align_offset(64), 0, "begins on a cache line");
+                assert!(buffer[..known].iter().enumerate().all(|(at, &number)| number == at as f32), "to {len}");
+                buffer.iter_mut().enumerate().for_each(|(at, number)| *number = at as f32);
+            }
+            let copy = buffer.clone();
+            buffer.settle();
+            assert_eq!(buffer[..], copy[..]);
+            buffer[0] = 7.0;
+            assert_eq!(copy[0], 0.0, "a copy has memory of its own");
+        }
+    }
+}
