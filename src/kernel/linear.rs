@@ -45,6 +45,7 @@ enum Packed {
 }
 
 impl Packed {
+    /// Moves to large pages, for weights stay and are read again and again. What packs them is used for less lasting things too.
     fn settle(&mut self) {
         match self {
             Self::Single(packed) => packed.settle(),

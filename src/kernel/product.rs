@@ -54,7 +54,7 @@ impl PackedMatrix {
         packed
     }
 
-    /// Moves to large pages, for weights are read again and again.
+    /// As [`Buffer::settle`].
     pub(super) fn settle(&mut self) {
         self.numbers.settle();
     }

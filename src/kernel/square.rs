@@ -44,7 +44,7 @@ impl Panels {
         Self { n_steps, n_panels, numbers }
     }
 
-    /// Moves to large pages, for weights are read again and again.
+    /// As [`Buffer::settle`].
     pub(super) fn settle(&mut self) {
         self.numbers.settle();
     }

@@ -214,6 +214,7 @@ pub(super) struct Board {
     panicked: AtomicBool,
     /// Read by those who took a part, written by the leader when all parts are finished.
     work: UnsafeCell<Option<*const Work<'static>>>,
+    /// Parts of the work that are done.
     finished: LineOfItsOwn<AtomicUsize>,
 }
 

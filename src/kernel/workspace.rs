@@ -43,7 +43,7 @@ impl Workspace {
 
     /// Does `work` for ranges that together are `0..n_items`, each of at least `least` items as far as there are so many,
     /// on this thread and those of the helpers: a range for each. More of them would let a thread take over from one that is held
-    /// up, and cost every text more than that saves (docs/performance.md).
+    /// up, and cost every text more than that saves (docs/performance.md, note 60).
     pub(super) fn share(&mut self, n_items: usize, least: usize, work: impl Fn(Range<usize>, &mut Scratch) + Sync) {
         let n_parts = match self.members() {
             1 => 1,

@@ -57,7 +57,7 @@ impl Panels {
         Self { n_groups, n_panels, numbers, sums, scales: padded }
     }
 
-    /// Moves to large pages, for weights are read again and again.
+    /// As [`Buffer::settle`].
     pub(super) fn settle(&mut self) {
         self.numbers.settle();
         self.sums.settle();
